@@ -165,6 +165,10 @@ class GraphNetwork(Network):
         """As :meth:`deeplab_core.nn.SegmentationModel.pooled_context`, for arrays; None if tiles share nothing."""
         return None
 
+    def features(self, x: Any) -> Any:  # noqa: ARG002
+        """(N, C, h, w) float32 output of the encoder, before pyramid and decoder; None if the graph does not give it."""
+        return None
+
     def coarse_logits(self, x: Any, pooled: Any = None) -> Any:
         """Logits before the final upsampling.
 

@@ -11419,10 +11419,6 @@ Source: {by}.</source>
         <translation>수용 영역</translation>
     </message>
     <message>
-        <source>Comparing images by what a model sees</source>
-        <translation>모델이 보는 것으로 이미지를 비교하기</translation>
-    </message>
-    <message>
         <source>the compute process met an error in Atrous itself</source>
         <translation>계산 프로세스에서 Atrous 자체의 오류가 발생했습니다</translation>
     </message>
@@ -14822,7 +14818,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>Evaluate this shard again</source>
-        <extracomment>Ending of a part, and the file that names all shards of an evaluation. What is read of shards: ground truth, predictions, or both out of one.</extracomment>
+        <extracomment>Ending of a part, and the file that names all shards of an evaluation. Parts of the first version had no marks of ambiguity. What is read of shards: ground truth, predictions, or both out of one.</extracomment>
         <translation>이 샤드를 다시 평가하세요</translation>
     </message>
     <message>
@@ -18615,6 +18611,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>{url} cannot be written</source>
+        <extracomment>Whether it is a folder, not a store.</extracomment>
         <translation>{url}에 쓸 수 없습니다</translation>
     </message>
     <message>

@@ -113,7 +113,7 @@ _MODEL = (
           keys="Shift+R", enabled_when=("image_open", "model_ready", "!light"), checked_from="receptive_on",
           tip=_("Pixels that a label depends on: boxes from the layer geometry, heat from the gradient")),
     command(Group.MODEL, "model.similar", _("More like this"), "similar.begin", icon="image",
-          enabled_when=("image_open", "model_ready", "!light"),
+          enabled_when=("image_open", "model_ready"),
           tip=_("Images in the order of how alike the model's encoder finds them: like the open error, or what the Components or "
                 "Regions tool points at, or the whole image")),
     command(Group.MODEL, "model.mapping", _("Match model classes…"), "window.edit_mapping", icon="swap",

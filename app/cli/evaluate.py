@@ -14,7 +14,7 @@ from app.cli.console import RenamedOption, ReportingCommand, overwrite_option, p
 from app.cli.ground_truth import masks_truth
 from app.cli.model_choice import parse_threshold
 from app.cli.options import Decimal, TruthOptions, draws_options, html_option, json_option, truth_options
-from app.cli.predict import run_threshold
+from app.cli.run_record import read_run_record, recorded_threshold
 from app.cli.shard_evaluate import refuse_folders
 from app.cli.shares import OutputPlace, ShardOptions, shard_options
 from app.cli.terminal import say
@@ -112,7 +112,7 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     help="Keep the figures of each pair in this file. The next time only files are read that changed since (path, size, time of "
     "change).",
 )
-@shard_options("truth", "prediction", "confidence", "id")
+@shard_options("truth", "prediction", "confidence", "ambiguous", "id")
 @click.option(
     "--partials",
     metavar="DIR",
@@ -203,7 +203,7 @@ def evaluate(
             progress=lambda _done, _total, name: bar.advance(name),
         )
     if threshold is None:
-        result = replace(result, threshold=run_threshold(prediction))
+        result = replace(result, threshold=recorded_threshold(read_run_record(prediction)))
     if result.reused:
         say(
             f"atrous: {result.reused:,} of {count(total, 'pair')} taken from {cache_file}: their files have not changed", err=True

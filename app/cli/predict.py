@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -17,16 +16,16 @@ from app.cli.console import ProgressReporter, emit, progress
 from app.cli.model_choice import model_option, model_options, refuse_threshold, report_model, resolve_model, threshold_option
 from app.cli.options import CRF_HELP, crf_engine_option, engine_kind, json_lines_option, network_options, parse_crf
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
-from app.cli.predict_run import batched, named_options, outcomes, remove_unfinished, settle_engine, side_by_side
+from app.cli.predict_run import outcomes, pace, pixels_of, remove_unfinished, settle_engine
+from app.cli.run_record import asked_engine, keep_run_record, read_run_record, recorded_engine, run_record
 from app.cli.shares import OutputPlace, ShardOptions, shard_options
 from app.cli.terminal import say
 from app.services.folders import engine_trials_file
 from app.text import read_numbers
 from deeplab_core.errors import AtrousError, ImageReadError, message
-from deeplab_core.flavour import install_command, require_torch
+from deeplab_core.flavour import require_torch
 from deeplab_core.notes import RunNotes
 from deeplab_core.parallel import available_cores, in_order
-from deeplab_core.reading import read_json
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from deeplab_core.images import ImageData
     from deeplab_core.images.probe import ImageInfo
     from deeplab_core.masks.output_marker import StoredFrame
-    from deeplab_core.networks import Network
     from deeplab_core.records import (
         CRFEngine,
         CRFParams,
@@ -44,15 +42,8 @@ if TYPE_CHECKING:
         ModelCard,
         Precision,
         Prediction,
-        PredictOptions,
     )
 
-#: What made the masks of an output folder; --resume refuses to mix two models or two sets of options.
-RUN_RECORD = "atrous-run.json"
-_THRESHOLD = "threshold"
-_ENGINE = "engine"
-#: The options of a run by name, for the message of a later run.
-_SETTINGS = "settings"
 #: How long a process that has done its share waits for the others; their shares may be of larger images.
 _PATIENCE = timedelta(days=7)
 
@@ -156,7 +147,7 @@ def predict(
         from app.cli.shard_predict import predict_shards
 
         return predict_shards(
-            shards, out, model_name, replace(options, engine=engine or "torch"), options_of_model, frame=frame,
+            shards, out, model_name, options, options_of_model, engine=engine, frame=frame,
             save_confidence=save_confidence, resume=resume, overwrite=overwrite, as_json=as_json,
         )  # fmt: skip
     assert isinstance(out, Path)
@@ -176,20 +167,20 @@ def predict(
     refuse_threshold(card, options.threshold)
     if rank == 0:
         report_model(card)
-    engine = asked_engine(engine, _engine_of_run(out) if resume else None, out, model, world)
+    engine = asked_engine(engine, recorded_engine(read_run_record(out)) if resume else None, out, model, world)
     options = replace(options, engine=engine)
     predictor = Predictor(model, card, options=options, device=device, trials=engine_trials_file())
-    settle_engine(predictor, (task.image for task in tasks))
+    settle_engine(predictor, pixels_of(predictor, (task.image for task in tasks)))
     options = predictor.options
     earlier = read_marker(out)  # before the run's own record is there
-    _check_run_record(out, card, options, frame, resume=resume, write=rank == 0)
+    keep_run_record(out, run_record(card, options, frame), resume=resume, write=rank == 0)
     if rank == 0:
         names = output_names(out, every)
         mark_output(out, "prediction", names, catalog=card.catalog, model=card.id, frame=frame, earlier=earlier)
 
     turned: list[Path] = []
     todo = _unfinished(tasks, card, frame, save_confidence, turned) if resume else tasks
-    at_once, batch = side_by_side(predictor, todo) if world == 1 else 1, batched(predictor, todo)
+    at_once, batch = pace(predictor, pixels_of(predictor, (task.image for task in todo)), len(todo), alone=world == 1)
     failures: list[tuple[Task, AtrousError]] = []
     notes: set[str] = set()
     image_notes = RunNotes("image")
@@ -313,119 +304,6 @@ def _refuse_existing(tasks: Sequence[Task]) -> None:
             f"e.g. {existing[0]}; "
             "add --resume to keep them, --overwrite to replace them, or choose another folder"
         )
-
-
-def asked_engine(
-    engine: EngineChoice | None, earlier: EngineChoice | None, out: Path, model: Network, world: int
-) -> EngineChoice:
-    """The engine as asked for, or that of the run that is resumed.
-
-    Args:
-        engine: None and ``auto`` take that of the run.
-        earlier: the engine of a run that is resumed.
-        out: its masks.
-        model: without PyTorch a network of ours is a graph, which ONNX Runtime computes.
-        world: number of processes.
-
-    Raises:
-        MissingPackage: PyTorch, or an engine that needs it, computed the masks, and it is not installed.
-        click.UsageError: another engine did.
-    """
-    from deeplab_core.backends import OwnGraph
-    from deeplab_core.backends.engines import installed_engines
-
-    earlier = earlier if engine in (None, "auto") else None
-    if isinstance(model, OwnGraph):
-        if earlier not in (None, "onnx"):
-            require_torch(
-                message("The engine {engine}", engine=earlier),
-                message("The masks in {folder} were computed by it; choose another folder to begin again", folder=out),
-            )
-        return "auto" if engine == "auto" and world == 1 else "onnx"
-    if earlier not in (None, "torch", "cuda-graph", *installed_engines()):
-        raise click.UsageError(
-            f"{out} holds masks that {earlier} computed, which is not installed; run: {install_command(str(earlier))}, "
-            "or choose another folder"
-        )
-    engine = earlier or engine or "torch"
-    if engine == "auto" and world > 1:
-        raise click.UsageError("several processes need one engine: choose --engine torch, onnx or openvino")
-    return engine
-
-
-def _engine_of_run(out: Path) -> EngineChoice | None:
-    """The engine of an earlier run, as its record has it; None without a record."""
-    path = out / RUN_RECORD
-    try:
-        record = read_json(path) if path.is_file() else None
-    except AtrousError:
-        return None
-    if not isinstance(record, dict):
-        return None
-    engine = record.get(_ENGINE, "torch")
-    return engine if engine in ("torch", "onnx", "openvino", "cuda-graph") else None
-
-
-def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame: str, *, resume: bool, write: bool) -> None:
-    from deeplab_core.atomic import atomic_write
-
-    record: dict[str, Any] = {"model": card.id, "catalog": card.catalog.name, "options": options.cache_key(), "frame": frame}
-    if options.engine != "torch":
-        record[_ENGINE] = options.engine
-    if card.threshold is not None:
-        record[_THRESHOLD] = card.threshold if options.threshold is None else options.threshold
-    settings = named_options(options)
-    path = out / RUN_RECORD
-    if resume and path.is_file():
-        try:
-            found = read_json(path)
-        except AtrousError:
-            found = None
-        earlier = found if isinstance(found, dict) else {}
-        differs = [key for key in record if earlier.get(key) != record[key]]
-        if differs:
-            was = "; ".join(_difference(key, earlier, record, settings) for key in differs)
-            raise click.UsageError(f"{out} holds the masks of another run ({was}); choose another folder, or --overwrite")
-    if write:
-        out.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, (json.dumps({**record, _SETTINGS: settings}, indent=2) + "\n").encode())
-
-
-def _difference(key: str, earlier: dict[str, Any], record: dict[str, Any], settings: dict[str, Any]) -> str:
-    """What a run and an earlier one differ in, in words. Digests say nothing to a reader."""
-    names = {"model": "--model", "frame": "--frame", _THRESHOLD: "--threshold", _ENGINE: "--engine"}
-    if key != "options":
-        return f"{names.get(key, key)} was {_shown(earlier.get(key))} and is {_shown(record[key])}"
-    before = earlier.get(_SETTINGS)
-    if not isinstance(before, dict):
-        return f"its options were other ones than {_given(settings)}"
-    differs = [name for name, value in settings.items() if before.get(name) != value]
-    texts = [f"{name} was {_shown(before.get(name))} and is {_shown(settings[name])}" for name in differs]
-    return ", ".join(texts) or "its options were those of another version of Atrous"
-
-
-def _given(settings: dict[str, Any]) -> str:
-    return ", ".join(name if value is True else f"{name} {_shown(value)}" for name, value in settings.items() if value)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {part:g}" if isinstance(part, float) else f"{name} {part}" for name, part in value.items())
-    if value is None or isinstance(value, bool):
-        return "given" if value else "not given"
-    return str(value)
-
-
-def run_threshold(folder: Path) -> float | None:
-    """The threshold that a folder of masks was made with, as its run recorded it; None where it did not."""
-    from deeplab_core.records import check_threshold
-
-    path = folder / RUN_RECORD
-    try:
-        record = read_json(path) if path.is_file() else None
-        return check_threshold(record[_THRESHOLD]) if isinstance(record, dict) and _THRESHOLD in record else None
-    except (AtrousError, ValueError):  # a record that was changed by hand is not evidence
-        return None
 
 
 def _unfinished(tasks: Sequence[Task], card: ModelCard, frame: str, save_confidence: bool, turned: list[Path]) -> list[Task]:

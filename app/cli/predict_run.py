@@ -17,27 +17,36 @@ from deeplab_core.notes import Note
 from deeplab_core.parallel import futures_in_order, in_stages
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from deeplab_core.images import ImageData
     from deeplab_core.inference import Predictor
+    from deeplab_core.inference.pixels import RGB
     from deeplab_core.records import EngineChoice, Prediction, PredictOptions, RunReport
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+Middle = TypeVar("Middle")
+Later = TypeVar("Later")
 
 
-def on_first_image(predictor: Predictor, images: Iterable[Path], ask: Callable[[NDArray[np.uint8]], T], default: T) -> T:
-    """What is found of the first image that can be read; ``default`` where none can."""
+def pixels_of(predictor: Predictor, images: Iterable[Path]) -> Iterator[tuple[Path, RGB]]:
+    """Images as a predictor takes them, with their paths; those that cannot be read are reported when their turn comes."""
     from deeplab_core.images import read_image
 
     channels = predictor.model.in_channels
     for image in images:
         try:
             with one_image(image):
-                return ask(read_image(image, fourth=channels == 4).pixels(channels))
+                rgb = read_image(image, fourth=channels == 4).pixels(channels)
         except AtrousError:
-            continue  # reported when its turn comes
+            continue
+        yield image, rgb
+
+
+def on_first_image(pixels: Iterable[tuple[Path, RGB]], ask: Callable[[RGB], T], default: T) -> T:
+    """What is found of the first image that can be computed; ``default`` where none can."""
+    for image, rgb in pixels:
+        with suppress(AtrousError), one_image(image):  # reported when its turn comes
+            return ask(rgb)
     return default
 
 
@@ -53,7 +62,6 @@ def outcomes(
     Images are decoded ahead and written behind while others are computed. In batches each thread does all three for its image.
     """
     from deeplab_core.images import read_image
-    from deeplab_core.inference import freed_memory_kept, in_batches, one_thread_each, single_thread
 
     channels = predictor.model.in_channels
 
@@ -72,18 +80,40 @@ def outcomes(
             write(task, prediction, data)
         return prediction.report, data.notes
 
-    def whole(task: Task) -> tuple[RunReport, tuple[Note, ...]]:
-        return finish(compute(decode(task)))
+    return overlapped(predictor, decode, compute, finish, tasks, at_once, batch)
+
+
+def overlapped(
+    predictor: Predictor,
+    first: Callable[[Item], Middle],
+    second: Callable[[Middle], Later],
+    third: Callable[[Later], T],
+    items: Iterable[Item],
+    at_once: int,
+    batch: int,
+) -> Iterator[Future[T]]:
+    """Decode, compute and finish images: one after the other, side by side, or in batches.
+
+    Args:
+        predictor: what ``second`` calls.
+        first, second, third: as for :func:`in_stages`.
+        items: one for each image.
+        at_once, batch: as :func:`pace` gives them.
+    """
+    from deeplab_core.inference import freed_memory_kept, in_batches, one_thread_each, single_thread
+
+    def whole(item: Item) -> T:
+        return third(second(first(item)))
 
     if batch > 1:
         with in_batches(predictor, batch) as threads:
-            yield from futures_in_order(whole, tasks, threads, depth=2 * threads, begin=single_thread)
+            yield from futures_in_order(whole, items, threads, depth=2 * threads, begin=single_thread)
     elif at_once > 1:
         with freed_memory_kept(), one_thread_each(predictor, at_once):
-            yield from in_stages(decode, compute, finish, tasks, threads=at_once, begin=single_thread)
+            yield from in_stages(first, second, third, items, threads=at_once, begin=single_thread)
     else:
         with freed_memory_kept():
-            yield from in_stages(decode, compute, finish, tasks)
+            yield from in_stages(first, second, third, items)
 
 
 def remove_unfinished(tasks: Iterable[Task], before: float) -> None:
@@ -99,7 +129,7 @@ def remove_unfinished(tasks: Iterable[Task], before: float) -> None:
                     path.unlink()
 
 
-def settle_engine(predictor: Predictor, images: Iterable[Path]) -> None:
+def settle_engine(predictor: Predictor, pixels: Iterable[tuple[Path, RGB]]) -> None:
     """Let one engine compute a whole run: where the fastest is asked for, the one that a trial with the first image finds.
 
     Without PyTorch a network of ours is a graph, which ONNX Runtime computes; the options then say so.
@@ -107,7 +137,7 @@ def settle_engine(predictor: Predictor, images: Iterable[Path]) -> None:
     from deeplab_core.backends import OwnGraph
 
     if predictor.options.engine == "auto":
-        engine: EngineChoice = on_first_image(predictor, images, predictor.choose_engine, "torch")
+        engine: EngineChoice = on_first_image(pixels, predictor.choose_engine, "torch")
         own = predictor.model.engine  # of a graph, which no other engine runs
         say(f"engine: {engine if own is None else own.name}", err=True)
         predictor.options = replace(predictor.options, engine=engine)
@@ -115,28 +145,26 @@ def settle_engine(predictor: Predictor, images: Iterable[Path]) -> None:
         predictor.options = replace(predictor.options, engine="onnx")
 
 
-def side_by_side(predictor: Predictor, tasks: Sequence[Task]) -> int:
-    """How many images to predict at a time, by a trial with the first one; it is printed if it is more than one."""
-    from deeplab_core.inference import images_at_once
+def pace(predictor: Predictor, pixels: Iterable[tuple[Path, RGB]], images: int, *, alone: bool) -> tuple[int, int]:
+    """How many images to predict side by side, and how many share a forward pass; printed where it is more than one.
 
-    number = on_first_image(
-        predictor, (task.image for task in tasks), lambda rgb: images_at_once(predictor, rgb, len(tasks)), 1
-    )  # fmt: skip
-    if number > 1:
-        say(f"images side by side: {number}, with one thread each", err=True)
-    return number
+    Args:
+        predictor: as it will be used; a trial with the first image says what is faster, and its memory how many fit.
+        pixels: images of the run.
+        images: how many there are.
+        alone: whether no other process of the run computes on this machine.
+    """
+    from deeplab_core.inference import images_at_once, images_per_pass
 
+    def ask(rgb: RGB) -> tuple[int, int]:
+        return images_at_once(predictor, rgb, images) if alone else 1, images_per_pass(predictor, rgb, images)
 
-def batched(predictor: Predictor, tasks: Sequence[Task]) -> int:
-    """How many images share a forward pass, by a GPU's memory and the first image's size; printed if more than one."""
-    from deeplab_core.inference import images_per_pass
-
-    number = on_first_image(
-        predictor, (task.image for task in tasks), lambda rgb: images_per_pass(predictor, rgb, len(tasks)), 1
-    )  # fmt: skip
-    if number > 1:
-        say(f"images of one size in a forward pass: up to {number}", err=True)
-    return number
+    at_once, batch = on_first_image(pixels, ask, (1, 1))
+    if at_once > 1:
+        say(f"images side by side: {at_once}, with one thread each", err=True)
+    if batch > 1:
+        say(f"images of one size in a forward pass: up to {batch}", err=True)
+    return at_once, batch
 
 
 def named_options(options: PredictOptions) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from app.cli.options import (
     truth_options,
 )
 from app.cli.predict import parse_scales
-from app.cli.predict_run import settle_engine
+from app.cli.predict_run import pixels_of, settle_engine
 from app.cli.rankings import gain_lines, place_text, ranking_lines, with_old_key
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
@@ -213,7 +213,7 @@ def _predictor(path: Path, options: PredictOptions, images: Sequence[Path], of_m
     report_model(card)
     refuse_threshold(card, options.threshold)
     predictor = Predictor(model, card, options=options, device=options.device, trials=engine_trials_file())
-    settle_engine(predictor, images)
+    settle_engine(predictor, pixels_of(predictor, images))
     return predictor
 
 

@@ -23,7 +23,7 @@ from app.cli.options import (
 )
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict import predict
-from app.cli.predict_run import settle_engine
+from app.cli.predict_run import pixels_of, settle_engine
 from app.cli.terminal import say
 from app.services.folders import engine_trials_file
 from deeplab_core.errors import AtrousError, one_image
@@ -230,7 +230,7 @@ def _search(
     predictor = Predictor(model, card, options=options, device=device, trials=engine_trials_file())
     images = _images_of(inputs)
     tasks = plan_outputs(inputs, images / ".refine", keep_suffix=True).tasks
-    settle_engine(predictor, [task.image for task in tasks])
+    settle_engine(predictor, pixels_of(predictor, (task.image for task in tasks)))
     ground, matched = found_truth(truth, images, [task.name for task in tasks], fallback=card.catalog)
     ground.report()
     mapping = map_catalogs(ground.catalog, card.catalog)

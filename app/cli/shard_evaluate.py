@@ -11,9 +11,11 @@ import click
 
 from app.cli.console import progress
 from app.cli.options import TruthOptions
+from app.cli.run_record import recorded_threshold
 from app.cli.shares import ShardOptions, Share, sharing
 from app.cli.terminal import say
 from deeplab_core.errors import AtrousError, DataFileError
+from deeplab_core.masks.output_marker import RUN_RECORD
 from deeplab_core.parallel import available_cores
 from deeplab_core.wording import count
 
@@ -68,7 +70,8 @@ def evaluate_shards(
     with sharing(options.share) as share:
         shards = options.listed(share)
         if share.leads:
-            write_list(results, shards)
+            record = None if predictions is None else predictions.marker(RUN_RECORD)
+            write_list(results, shards, made_at=recorded_threshold(record))
         threads = max(1, min(available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), _MOST_THREADS))
         failed = counted = kept = 0
         with progress("evaluate", len(shards)) as bar:
@@ -120,8 +123,9 @@ def _counted(
     shard: Shard, settings: EvaluationSettings, results: ResultFolder, predictions: ResultFolder | None, threads: int
 ) -> bool:
     """Count a shard; False if it was counted before."""
-    from deeplab_core.analysis.partial import count_shard, is_counted, versions, write_part
+    from deeplab_core.analysis.partial import PART, count_shard, is_counted, versions, write_part
 
+    results.remove_unfinished(shard.name + PART)
     made_of = versions(shard, settings.names, predictions)
     try:
         if is_counted(results, shard, settings, made_of):

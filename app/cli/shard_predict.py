@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from app.cli.console import ProgressReporter, emit, progress
 from app.cli.model_choice import refuse_threshold, report_model, resolve_model
-from app.cli.predict_run import named_options, settle_engine
+from app.cli.predict_run import named_options, overlapped, pace, settle_engine
+from app.cli.run_record import asked_engine, recorded_engine, refuse_other_run, run_record
 from app.cli.shares import ShardOptions, Share, sharing
 from app.cli.terminal import say
 from app.services.folders import engine_trials_file
 from deeplab_core.errors import AtrousError, StorageError, image_error, one_image
+from deeplab_core.masks.output_marker import RUN_RECORD
 from deeplab_core.notes import Note, RunNotes
-from deeplab_core.parallel import in_stages, read_ahead
+from deeplab_core.parallel import read_ahead
+from deeplab_core.reading import json_text
 from deeplab_core.shards import (
     BrokenSample,
     ResultFolder,
@@ -36,10 +42,16 @@ if TYPE_CHECKING:
 
     from deeplab_core.images import ImageData
     from deeplab_core.inference import Predictor
-    from deeplab_core.records import ModelCard, Prediction, PredictOptions
+    from deeplab_core.inference.pixels import RGB
+    from deeplab_core.records import EngineChoice, ModelCard, Prediction, PredictOptions
+    from deeplab_core.shards import Fields
+
+    _Pixels = tuple[Path, RGB]
 
 #: Shards that are looked at before the work begins, so that a mistaken folder costs nothing.
 _FIRST = 16
+#: Samples that are looked at to find how many images to compute at a time, and a number of images that is worth a trial.
+_ENOUGH, _MANY = 16, 1 << 20
 #: Failures that are printed for each shard; the marker has all.
 _PRINTED = 20
 
@@ -83,6 +95,7 @@ def predict_shards(
     prediction: PredictOptions,
     options_of_model: dict[str, Any],
     *,
+    engine: EngineChoice | None,
     frame: str,
     save_confidence: bool,
     resume: bool,
@@ -98,8 +111,6 @@ def predict_shards(
     from deeplab_core.inference import Predictor
     from deeplab_core.weights import load_model
 
-    if prediction.engine == "auto":
-        raise click.UsageError("shards need one engine: choose --engine torch, onnx or openvino")
     with sharing(options.share) as share:
         model, card = load_model(
             resolve_model(model_name), output_stride=prediction.output_stride, options=options_of_model
@@ -108,35 +119,110 @@ def predict_shards(
         if share.leads:
             report_model(card)
         predictor = Predictor(model, card, options=prediction, device=prediction.device, trials=engine_trials_file())
-        settle_engine(predictor, ())
-        prediction = predictor.options
+        run = ShardRun(
+            results=ResultFolder(out), settings={}, frame=frame, save_confidence=save_confidence, resume=resume,
+            overwrite=overwrite, as_json=as_json,
+        )  # fmt: skip
+        shards = options.listed(share)
+        _refuse_inputs(shards, share, run)
+        _refuse_existing(shards, share, run)
+        settled = share.told("engine", lambda: _settled(predictor, engine, shards, options, share, run))
+        prediction = replace(prediction, engine=cast("EngineChoice", settled))
+        predictor.options = prediction
         settings = {
             "--model": card.id, "catalog": card.catalog.name, "--frame": frame, "--save-confidence": save_confidence,
             "--image-field": options.names["image"] or None, "--id-field": options.names["id"] or None,
             **named_options(prediction),
         }  # fmt: skip
-        run = ShardRun(
-            results=ResultFolder(out), settings=settings, frame=frame, save_confidence=save_confidence, resume=resume,
-            overwrite=overwrite, as_json=as_json,
-        )  # fmt: skip
-        return _run(predictor, card, options, share, run)
+        return _run(predictor, card, options, shards, share, replace(run, settings=settings))
 
 
-def _run(predictor: Predictor, card: ModelCard, options: ShardOptions, share: Share, run: ShardRun) -> int:
-    """The shards that fall to this process; the exit status, the same in all processes that see each other.
+def _settled(
+    predictor: Predictor, asked: EngineChoice | None, shards: tuple[Shard, ...], options: ShardOptions, share: Share,
+    run: ShardRun,
+) -> str:  # fmt: skip
+    """The engine of all processes: that of the run that is resumed, or the one asked for; ``auto`` tries the first image.
+
+    The record of the run keeps it. Shares of an array job see each other by that record alone: the first one that is through
+    with its trial writes it, and all take what it says.
 
     Raises:
-        click.UsageError: results are there already, or were made with other settings.
-        AtrousError: the shards cannot be listed.
+        click.UsageError: the results are those of another run; or such shares cannot agree.
+        MissingPackage: the engine of the run that is resumed is not installed.
     """
-    shards = options.listed(share)
+    results, apart = run.results, share.fixed is not None
+    earlier = None if run.overwrite else results.marker(RUN_RECORD)
+    known = recorded_engine(earlier) if run.resume or (apart and asked == "auto") else None
+    engine = asked_engine(asked, known, str(results), predictor.model, 1)
+    if engine == "auto" and apart and (run.overwrite or not results.local):
+        raise click.UsageError(
+            "shares that do not see each other need one engine: choose --engine torch, onnx or openvino "
+            "(auto goes with a new local folder)"
+        )
+    predictor.options = replace(predictor.options, engine=engine)
+    number, of = share.fixed or (0, 1)
+    settle_engine(predictor, _first_pixels(shards[number::of][:_FIRST], predictor.model.in_channels, options))
+    record = run_record(predictor.card, predictor.options, run.frame)
+    if earlier is None and (run.overwrite or not apart):
+        results.write(RUN_RECORD, _text(record))
+        return predictor.options.engine
+    if earlier is None and results.create(RUN_RECORD, _text(record)):
+        return predictor.options.engine
+    if earlier is None:  # another share was faster
+        earlier = results.marker(RUN_RECORD) or {}
+        if engine == "auto":
+            predictor.options = replace(predictor.options, engine=recorded_engine(earlier) or "torch")
+            record = run_record(predictor.card, predictor.options, run.frame)
+    refuse_other_run(str(results), earlier, record)
+    return predictor.options.engine
+
+
+def _text(record: dict[str, Any]) -> bytes:
+    return (json_text(record, indent=2) + "\n").encode("utf-8", "surrogateescape")
+
+
+def _first_pixels(shards: Sequence[Shard], channels: int, options: ShardOptions, most: int | None = None) -> Iterator[_Pixels]:
+    """Images of shards as a predictor takes them; those that cannot be read are reported when their turn comes.
+
+    Args:
+        shards: in which to look.
+        channels: of the network.
+        options: names of their members.
+        most: samples of a shard to look at; None for all.
+    """
+    names = options.fields()
+    for shard in shards:
+        for sample in islice(read_shard(shard, names, ("image",)), most):
+            try:
+                _sample, path, data = _decoded(sample, shard, names, channels)
+            except (AtrousError, _Broken):
+                continue
+            yield path, data.pixels(channels)
+
+
+def _decoded(
+    sample: ShardSample | BrokenSample, shard: Shard, names: Fields, channels: int
+) -> tuple[ShardSample, Path, ImageData]:  # fmt: skip
+    """A sample, what errors call its image, and the image. Raises AtrousError, _Broken."""
+    from deeplab_core.images.decode import decode_image
+
+    if isinstance(sample, BrokenSample):
+        raise _Broken(sample)
+    data, path = sample.demand("image", shard, names)
+    with one_image(path):
+        return sample, path, decode_image(data, path, fourth=channels == 4)
+
+
+def _run(
+    predictor: Predictor, card: ModelCard, options: ShardOptions, shards: tuple[Shard, ...], share: Share, run: ShardRun
+) -> int:
+    """The shards that fall to this process; the exit status, the same in all processes that see each other."""
     digest = settings_hash(run.settings)
-    _refuse_inputs(shards, share, run)
-    _refuse_existing(shards, share, run)
     done = _Done()
+    pace_of = _Pace(predictor, options, len(shards))
     with progress("predict", len(shards)) as bar:
         for number in share.deal("predict", len(shards)):
-            _one_shard(shards[number], predictor, card, options, run, digest, done, bar)
+            _one_shard(shards[number], pace_of, card, options, run, digest, done, bar)
             bar.advance(shards[number].name)
     for line in done.notes.spoken():
         say(f"atrous: {line}", err=True)
@@ -184,11 +270,33 @@ def _files(shard: Shard) -> tuple[str, str]:
     return f"{shard.name}.tar", f"{shard.name}.json"
 
 
+class _Pace:
+    """How many images are computed at a time, found with the first shard that is made."""
+
+    def __init__(self, predictor: Predictor, options: ShardOptions, shards: int) -> None:
+        self.predictor, self._options, self._shards = predictor, options, shards
+        self._known: tuple[int, int] | None = None
+
+    def __call__(self, shard: Shard) -> tuple[int, int]:
+        """As :func:`app.cli.predict_run.pace`; (1, 1) for a shard that begins with images that cannot be read."""
+        if self._known is not None:
+            return self._known
+        pixels = list(_first_pixels([shard], self.predictor.model.in_channels, self._options, _ENOUGH))
+        if not pixels:
+            return 1, 1
+        images = len(pixels) * self._shards if len(pixels) < _ENOUGH else _MANY
+        alone = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("WORLD_SIZE") or "1") == 1
+        self._known = pace(self.predictor, pixels, images, alone=alone)
+        return self._known
+
+
 def _one_shard(
-    shard: Shard, predictor: Predictor, card: ModelCard, options: ShardOptions, run: ShardRun, digest: str, done: _Done,
+    shard: Shard, pace_of: _Pace, card: ModelCard, options: ShardOptions, run: ShardRun, digest: str, done: _Done,
     bar: ProgressReporter,
 ) -> None:  # fmt: skip
     try:
+        if run.resume or run.overwrite:
+            run.results.remove_unfinished(*_files(shard))
         version = shard_version(shard, options.fields(), ("image",))
         earlier = None if run.overwrite else _earlier(shard, run, digest, version)
         if earlier is not None:
@@ -197,7 +305,7 @@ def _one_shard(
             if earlier["failed"]:
                 bar.note(f"note: {shard.name}: {count(len(earlier['failed']), 'image')} failed when it was made")
             return
-        written, failed = _written(shard, predictor, card, options, run, digest, done, bar)
+        written, failed = _written(shard, pace_of, card, options, run, digest, done, bar)
         mark_finished(run.results, shard, digest, version, made_with=run.settings, images=written, failed=failed)
     except AtrousError as error:
         done.failed += 1
@@ -246,7 +354,7 @@ def _earlier(shard: Shard, run: ShardRun, digest: str, version: str) -> dict[str
 
 def _written(
     shard: Shard,
-    predictor: Predictor,
+    pace_of: _Pace,
     card: ModelCard,
     options: ShardOptions,
     run: ShardRun,
@@ -259,35 +367,28 @@ def _written(
     Raises:
         StorageError: the shard could not be read to its end now, or the results could not be written; nothing is left behind.
     """
-    names = options.fields()
+    names, predictor = options.fields(), pace_of.predictor
     channels = predictor.model.in_channels
 
-    def decode(sample: ShardSample | BrokenSample) -> tuple[ShardSample, ImageData]:
-        from deeplab_core.images.decode import decode_image
+    def decode(sample: ShardSample | BrokenSample) -> tuple[ShardSample, Path, ImageData]:
+        return _decoded(sample, shard, names, channels)
 
-        if isinstance(sample, BrokenSample):
-            raise _Broken(sample)
-        data, path = sample.demand("image", shard, names)
+    def compute(step: tuple[ShardSample, Path, ImageData]) -> tuple[ShardSample, ImageData, Prediction]:
+        sample, path, data = step
         with one_image(path):
-            return sample, decode_image(data, path, fourth=channels == 4)
-
-    def compute(step: tuple[ShardSample, ImageData]) -> tuple[ShardSample, ImageData, Prediction]:
-        sample, data = step
-        with one_image(sample.paths["image"]):
             return sample, data, predictor(data.pixels(channels), uncertainty=False)
 
+    def encode(step: tuple[ShardSample, ImageData, Prediction]) -> tuple[str, dict[str, bytes], tuple[Note, ...]]:
+        sample, data, prediction = step
+        return sample.key, _files_of(prediction, data, card, run), data.notes
+
     written, failed = 0, []
-    samples = read_shard(shard, names, ("image",))
+    at_once, batch = pace_of(shard)
+    samples = read_ahead(read_shard(shard, names, ("image",)), 4)
     with writing_shard(run.results, shard, digest, made_with=run.settings) as writer:
-
-        def finish(step: tuple[ShardSample, ImageData, Prediction]) -> tuple[str, tuple[Note, ...]]:
-            sample, data, prediction = step
-            writer.add(sample.key, _files_of(prediction, data, card, run))
-            return sample.key, data.notes
-
-        for future in in_stages(decode, compute, finish, read_ahead(samples, 4)):
+        for future in overlapped(predictor, decode, compute, encode, samples, at_once, batch):
             try:
-                key, notes = future.result()
+                key, files, notes = future.result()
             except _Broken as broken:
                 if broken.sample.transient:
                     raise broken.sample.error from None
@@ -296,6 +397,7 @@ def _written(
                 error = image_error(problem, shard.name)
                 key = str(error.path or shard.name)
             else:
+                writer.add(key, files)  # here, so that the members stand in the order of the samples
                 written += 1
                 done.notes.add(key, notes)
                 continue
@@ -318,7 +420,6 @@ class _Broken(Exception):
 def _files_of(prediction: Prediction, data: ImageData, card: ModelCard, run: ShardRun) -> dict[str, bytes]:
     from deeplab_core.images import to_stored
     from deeplab_core.masks.png import encode_ids_png, encode_indexed_png, encode_png
-    from deeplab_core.reading import json_text
     from deeplab_core.shards.writing import CONFIDENCE, MASK, NOTE
 
     def place(array: Any) -> Any:

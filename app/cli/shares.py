@@ -234,7 +234,8 @@ def shard_options(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., A
             return command(*args, shards=options, **values)
 
         for role in reversed(roles):
-            text = "Shards: column of the images' names." if role == "id" else f"Shards: ending or column of the {role}."
+            what = "regions that are not scored" if role == "ambiguous" else role
+            text = "Shards: column of the images' names." if role == "id" else f"Shards: ending or column of the {what}."
             wrapper = click.option(f"--{role}-field", f"{role}_field", metavar="NAME", default=None, help=text)(wrapper)
         return wrapper
 

@@ -69,12 +69,10 @@ def similar(
     from app.cli.kept_features import KeptFeatures
     from deeplab_core.analysis.similarity import most_similar
     from deeplab_core.datasets.find import scan_folder
-    from deeplab_core.errors import AtrousError, message
-    from deeplab_core.flavour import require_torch
+    from deeplab_core.errors import AtrousError
     from deeplab_core.inference import Predictor
     from deeplab_core.weights import load_model
 
-    require_torch(message("Comparing images by what a model sees"))
     scan = scan_folder(images)
     for sentence in scan.left_out():
         say(f"note: {sentence}", err=True)

@@ -59,7 +59,6 @@ def _torch_versions() -> dict[str, str]:
 _BY_TORCH = {
     "adapt": message("Learning from corrections"),
     "receptive": message("The receptive field"),
-    "similar": message("Comparing images by what a model sees"),
 }
 
 

@@ -312,8 +312,11 @@ class PairCounter:
 
     def _excluded(self, pair: MaskPair, truth: LabelMap) -> NDArray[np.bool_] | None:
         """(H, W) bool: pixels of the truth that the user has marked as ambiguous."""
+        marked = self.reader.ambiguous(pair, truth.shape)
         path = None if self.marks is None else self.marks.of(pair.name)
-        return None if path is None else read_ambiguous(path, truth.shape).mask()
+        if path is not None:
+            marked = read_ambiguous(path, truth.shape)
+        return None if marked is None else marked.mask()
 
 
 class CountedPairs:

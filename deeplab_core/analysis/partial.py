@@ -21,6 +21,7 @@ from deeplab_core.analysis.evaluate import CountedPairs, PairCounter
 from deeplab_core.analysis.evaluation import IMAGE_MEANS, Evaluation, ImageResult
 from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets.ambiguous import AmbiguousMarks, decode_ambiguous
 from deeplab_core.datasets.pairing import MaskPair
 from deeplab_core.datasets.sidecars import decode_confidence
 from deeplab_core.errors import AtrousError, DataFileError, StorageError, message
@@ -40,9 +41,11 @@ from deeplab_core.shards.samples import BrokenSample, Fields, ShardSample, membe
 
 #: Ending of a part, and the file that names all shards of an evaluation.
 PART, LIST = ".evaluation.parquet", "evaluation-shards.json"
-_FORMAT = "atrous-evaluation-part-1"
+#: Parts of the first version had no marks of ambiguity.
+_FORMAT = "atrous-evaluation-part-2"
+_LIST_FORMAT = "atrous-evaluation-part-1"
 #: What is read of shards: ground truth, predictions, or both out of one.
-_TRUTH_ROLES, _PREDICTION_ROLES = ("truth",), ("prediction", "confidence")
+_TRUTH_ROLES, _PREDICTION_ROLES = ("truth", "ambiguous"), ("prediction", "confidence")
 _ALL_ROLES = (*_TRUTH_ROLES, *_PREDICTION_ROLES)
 _MOST_NOTE = 256 << 20
 _AGAIN = message("Evaluate this shard again")
@@ -101,6 +104,7 @@ class _ShardPair(MaskPair):
     truth_data: bytes = b""
     prediction_data: bytes = b""
     confidence_data: bytes | None = None
+    marks: tuple[bytes, Path] | None = None
 
 
 class _ShardReader(PairReader):
@@ -112,6 +116,10 @@ class _ShardReader(PairReader):
         truth = decode_mask(pair.truth_data, pair.truth, self.catalog)
         prediction = decode_mask(pair.prediction_data, pair.prediction, self.catalog)
         return PairLabels(truth.labels, prediction.labels, info, truth.notes, prediction.notes)
+
+    def ambiguous(self, pair: MaskPair, shape: tuple[int, ...]) -> AmbiguousMarks | None:
+        assert isinstance(pair, _ShardPair)
+        return None if pair.marks is None else decode_ambiguous(*pair.marks, shape)
 
     def confidence_file(self, pair: MaskPair) -> Path | None:
         assert isinstance(pair, _ShardPair)
@@ -169,7 +177,8 @@ def _pairs(shard: Shard, names: Fields, predictions: ResultFolder | None, found:
             truth = _content(sample, "truth", shard, names, found)
             prediction = None if truth is None else _content(sample, "prediction", shard, names, found)
             if truth is not None and prediction is not None:
-                yield _ShardPair(sample.key, prediction[1], truth[1], truth[0], prediction[0], sample.files.get("confidence"))
+                confidence = sample.files.get("confidence")
+                yield _ShardPair(sample.key, prediction[1], truth[1], truth[0], prediction[0], confidence, _marks(sample))
         return
     others = _Others(prediction_shard(shard, predictions), found)
     for sample in _good(read_shard(shard, names, _TRUTH_ROLES), found):
@@ -180,9 +189,14 @@ def _pairs(shard: Shard, names: Fields, predictions: ResultFolder | None, found:
         if other is None or "prediction" not in other.files:
             found.missing.append(truth[1])
             continue
-        path = other.paths["prediction"]
-        yield _ShardPair(sample.key, path, truth[1], truth[0], other.files["prediction"], other.files.get("confidence"))
+        path, confidence = other.paths["prediction"], other.files.get("confidence")
+        yield _ShardPair(sample.key, path, truth[1], truth[0], other.files["prediction"], confidence, _marks(sample))
     found.extra += others.rest()
+
+
+def _marks(sample: ShardSample) -> tuple[bytes, Path] | None:
+    data = sample.files.get("ambiguous")
+    return None if data is None else (data, sample.paths["ambiguous"])
 
 
 def _good(samples: Iterator[ShardSample | BrokenSample], found: CountedPairs) -> Iterator[ShardSample]:
@@ -274,9 +288,18 @@ def is_counted(results: ResultFolder, shard: Shard, settings: EvaluationSettings
     return bool(note["made_of"] == list(made_of))
 
 
-def write_list(results: ResultFolder, shards: Sequence[Shard]) -> None:
-    """Write down which shards the evaluation has, so that a merge can tell whether one is missing. Raises StorageError."""
-    text = json_text({"format": _FORMAT, "shards": [shard.name for shard in shards]}, indent=0)
+def write_list(results: ResultFolder, shards: Sequence[Shard], *, made_at: float | None = None) -> None:
+    """Write down which shards the evaluation has, so that a merge can tell whether one is missing.
+
+    Args:
+        results: folder of the parts.
+        shards: all of the set.
+        made_at: threshold that the masks were made with, if their run has recorded it.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    text = json_text({"format": _LIST_FORMAT, "shards": [shard.name for shard in shards], "made_at": made_at}, indent=0)
     results.write(LIST, (text + "\n").encode("utf-8", "surrogateescape"))
 
 
@@ -288,7 +311,7 @@ def merge_parts(results: ResultFolder, *, resamples: int = RESAMPLES, seed: int 
         StorageError: the store cannot be reached.
     """
     listed = results.marker(LIST)
-    if listed is None or listed.get("format") != _FORMAT:
+    if listed is None or listed.get("format") != _LIST_FORMAT:
         raise DataFileError(
             message("{place} holds no parts of an evaluation", place=results), remedy=message("Run 'evaluate --shards' first")
         )
@@ -325,7 +348,11 @@ def merge_parts(results: ResultFolder, *, resamples: int = RESAMPLES, seed: int 
     assert settings is not None
     assert found is not None
     counter = settings.counter()
-    return replace(found.evaluation(counter, resamples=resamples, seed=seed), reader=counter.reader)
+    result = found.evaluation(counter, resamples=resamples, seed=seed)
+    made_at = listed.get("made_at")
+    if result.threshold is None and isinstance(made_at, float):
+        result = replace(result, threshold=made_at)
+    return replace(result, reader=counter.reader)
 
 
 def _add(found: CountedPairs, note: dict[str, Any], table: Any, settings: EvaluationSettings) -> None:

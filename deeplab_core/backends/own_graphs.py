@@ -143,14 +143,20 @@ class OwnGraph(GraphNetwork):
 
     def pooled_context(self, x: ArrayLike, region: tuple[int, int, int, int] | None = None) -> NDArray[np.float32] | None:
         """Mean of the encoder's features over a region of ``x``, (N, C, 1, 1); None if the network pools nothing."""
-        if not _facts(self._graphs[self.output_stride]).pools:
+        features = self.features(x)
+        if features is None:
             return None
-        features = self._run(np.asarray(x, np.float32), FEATURES, None)
         if region is not None:
             top, left, bottom, right = (-(-edge // self.output_stride) for edge in region)
             features = features[..., top:bottom, left:right]
         found: NDArray[np.float32] = features.mean((2, 3), keepdims=True)
         return found
+
+    def features(self, x: ArrayLike) -> NDArray[np.float32] | None:
+        """(N, C, h, w) output of the encoder; None if the network pools nothing, whose graph has no such output."""
+        if not _facts(self._graphs[self.output_stride]).pools:
+            return None
+        return self._run(np.asarray(x, np.float32), FEATURES, None)
 
     def _run(self, images: NDArray[np.float32], output: str, pooled: ArrayLike | None) -> NDArray[np.float32]:
         session = self._session

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deeplab_core.errors import AtrousError, MaskFormatError, ProjectError, message
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
-from deeplab_core.reading import convert, expecting, read_json, shorten, whole
+from deeplab_core.reading import convert, expecting, parse_json, read_bytes, shorten, whole
 from deeplab_core.regions import Mask
 
 #: Name and version of the JSON form.
@@ -24,6 +24,7 @@ FORMAT = "atrous-ambiguous-1"
 AMBIGUOUS_SUFFIX = ".ambiguous.json"
 #: Largest list of marks that is read.
 MAX_MARKS_BYTES = 64 << 20
+_WHAT = "the file of ambiguous regions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +160,16 @@ def read_ambiguous(path: Path, shape: tuple[int, ...]) -> AmbiguousMarks:
         ProjectError: the file holds something else.
         MaskFormatError: it cannot be read, or is of another size.
     """
-    data = read_json(
-        path, limit=MAX_MARKS_BYTES, what="the file of ambiguous regions", remedy="Mark them again", error=MaskFormatError
-    )
+    return decode_ambiguous(read_bytes(path, limit=MAX_MARKS_BYTES, what=_WHAT, error=MaskFormatError), path, shape)
+
+
+def decode_ambiguous(data: bytes, path: Path, shape: tuple[int, ...]) -> AmbiguousMarks:
+    """As :func:`read_ambiguous`, for a file that is in memory already; ``path`` is what errors name."""
+    values = parse_json(
+        data, path=path, limit=MAX_MARKS_BYTES, what=_WHAT, remedy="Mark them again", error=MaskFormatError
+    )  # fmt: skip
     try:
-        marks = AmbiguousMarks.from_dict(data)
+        marks = AmbiguousMarks.from_dict(values)
     except AtrousError as error:
         error.path = path
         raise

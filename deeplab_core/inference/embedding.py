@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
 
 from deeplab_core.analysis.similarity import Vectors, pooled_vectors
 from deeplab_core.errors import ComputeError, message
 from deeplab_core.geometry import Box
 from deeplab_core.inference.geometry import frame_for
 from deeplab_core.inference.monitor import ProgressMonitor
+from deeplab_core.inference.network import canvas_for
 from deeplab_core.inference.pixels import RGB, check_rgb, resize_rgb
 from deeplab_core.inference.predictor import Predictor
-from deeplab_core.inference.torch_network import Canvas
 from deeplab_core.networks import GraphNetwork
-from deeplab_core.nn.base import Encoder
 from deeplab_core.parallel import IsCancelled
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 #: Longer side, px, that an image is shrunk to first: its content is seen at that size, and a folder takes a part of the time.
 SIDE = 512
@@ -38,29 +41,22 @@ def embed(predictor: Predictor, rgb: RGB, *, region: Box | None = None, cancel: 
         (1, C) or (10, C) float16, see :func:`~deeplab_core.analysis.similarity.pooled_vectors`.
 
     Raises:
-        ComputeError: another engine runs the network as a finished graph, whose features cannot be had.
+        ComputeError: the network is a graph that does not give its features; ours do.
         Cancelled: ``cancel`` returned True.
     """
     check_rgb(rgb, predictor.model.in_channels)
     model, card = predictor.model, predictor.card
-    if isinstance(model, GraphNetwork):
-        raise ComputeError(
-            message("this model has no features to compare images by"),
-            why=message("{engine} runs it as a finished graph, without layers to look into", engine=model.engine.name),
-            remedy=message("Choose a model of safetensors or PyTorch weights"),
-        )
     height, width = rgb.shape[:2]
     shrink = min(1.0, SIDE / max(height, width))
     small = resize_rgb(rgb, (max(round(height * shrink), 1), max(round(width * shrink), 1)))
     frame = frame_for(
         (small.shape[0], small.shape[1]), card.preprocessing, align_corners=model.align_corners, minimum_side=model.minimum_side
     )
-    canvas = Canvas(resize_rgb(small, frame.scaled), card.preprocessing, predictor.device, frame.content)
+    canvas = canvas_for(model, resize_rgb(small, frame.scaled), card.preprocessing, predictor.device, frame)
     monitor = ProgressMonitor(cancel, None)
     monitor.check()
-    with torch.inference_mode(), monitor.over(model):
-        found = _features(model, canvas.window(0, 0, *frame.canvas))
-    features = found[0].float().cpu().numpy()
+    window = canvas.window(0, 0, *frame.canvas)
+    features = _of_graph(model, window) if isinstance(model, GraphNetwork) else _of_layers(model, window, monitor)
     # Padding at the bottom and right is no part of the image.
     rows, columns = (
         max(round(cells * scaled / whole), 1)
@@ -74,8 +70,34 @@ def embed(predictor: Predictor, rgb: RGB, *, region: Box | None = None, cancel: 
     return pooled_vectors(np.ascontiguousarray(features[:, :rows, :columns]), shares)
 
 
+def _of_graph(model: GraphNetwork, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(C, h, w) features of an input."""
+    found = model.features(x)
+    if found is None:
+        raise ComputeError(
+            message("this model has no features to compare images by"),
+            why=message("{engine} runs it as a finished graph, without layers to look into", engine=model.engine.name),
+            remedy=message("Choose a model of safetensors or PyTorch weights"),
+        )
+    features: NDArray[np.float32] = found[0]
+    return features
+
+
+def _of_layers(model: nn.Module, x: Tensor, monitor: ProgressMonitor) -> NDArray[np.float32]:
+    """(C, h, w) features of an input."""
+    import torch
+
+    with torch.inference_mode(), monitor.over(model):
+        found: NDArray[np.float32] = _features(model, x)[0].float().cpu().numpy()
+    return found
+
+
 def _features(model: nn.Module, x: Tensor) -> Tensor:
     """(1, C, h, w) features of an input."""
+    from torch import Tensor
+
+    from deeplab_core.nn.base import Encoder
+
     encoder = next((part for part in model.modules() if isinstance(part, Encoder)), None)
     if encoder is not None:
         return encoder.levels(x)[-1]

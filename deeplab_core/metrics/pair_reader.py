@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.datasets.pairing import MaskPair
 from deeplab_core.datasets.sidecars import SidecarFiles, confidence_file, read_confidence
 from deeplab_core.errors import MaskFormatError, message
@@ -136,6 +137,11 @@ class PairReader:
     def turned_like_prediction(self, array: Array, path: Path, info: ImageInfo | None) -> Array:
         """Bring (H, W) pixels of a file that is stored like the prediction at ``path`` into the displayed frame."""
         return _displayed(array, path, info, self._frame_of_prediction(path, info))
+
+    def ambiguous(self, pair: MaskPair, shape: tuple[int, ...]) -> AmbiguousMarks | None:
+        """Regions that belong to a pair itself and are not scored; None: marks of a folder are found by name."""
+        del pair, shape
+        return None
 
     def confidence_file(self, pair: MaskPair) -> Path | None:
         """The confidence map of a pair's prediction, or None."""

@@ -201,9 +201,7 @@ def _urls(spec: str) -> Iterator[str]:
         return
     for url in _braces(spec):
         if any(mark in url.rpartition("/")[2] for mark in "*?["):
-            system, path = file_system(url)
-            with reaching(url, "the folder"):
-                names = sorted(again(url, lambda: system.glob(path)))
+            system, names = _found(url)
             yield from (system.unstrip_protocol(name) if "://" in url else name for name in names)
         elif "://" not in url and os.path.isdir(url):  # noqa: PTH112  (texts, as of the other stores)
             for name in sorted(os.listdir(url)):  # noqa: PTH208
@@ -211,6 +209,13 @@ def _urls(spec: str) -> Iterator[str]:
                     yield os.path.join(url, name)  # noqa: PTH118
         else:
             yield url
+
+
+def _found(pattern: str) -> tuple[Any, list[str]]:
+    """The file system of a pattern with ``*``, and the paths in it that fit."""
+    system, path = file_system(pattern)
+    with reaching(pattern, "the folder"):
+        return system, sorted(again(pattern, lambda: system.glob(path)))
 
 
 def _braces(spec: str) -> Iterator[str]:
@@ -295,19 +300,20 @@ class ResultFolder:
 
     def __init__(self, place: str | Path) -> None:
         self.place = str(place).rstrip("/") if "://" in str(place) else str(place)
-        self._remote = "://" in self.place
+        #: Whether it is a folder, not a store.
+        self.local = "://" not in self.place
         self._left: dict[Path, list[Path]] = {}
 
     def address(self, name: str) -> str:
         """Path or address of a file of the run."""
-        return posixpath.join(self.place, name) if self._remote else str(Path(self.place) / name)
+        return str(Path(self.place) / name) if self.local else posixpath.join(self.place, name)
 
     def __str__(self) -> str:
         return self.place
 
     def exists(self, name: str) -> bool:
         """Whether a file of this name is there. Raises StorageError."""
-        if not self._remote:
+        if self.local:
             return (Path(self.place) / name).is_file()
         system, path = file_system(self.address(name))
         with reaching(self.address(name)):
@@ -329,7 +335,7 @@ class ResultFolder:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a small file so that it is there whole or not at all. Raises StorageError."""
-        if not self._remote:
+        if self.local:
             with self.replacing(name) as temporary:
                 try:
                     temporary.write_bytes(data)
@@ -343,13 +349,13 @@ class ResultFolder:
     def replacing(self, name: str) -> Iterator[Path]:
         """A temporary local file that takes this name when the block ends well. Raises StorageError."""
         folder, begin = self._unfinished(name)
-        if not self._remote:
+        if self.local:
             make_folder(folder)
             refuse_photograph(folder / posixpath.basename(name))
         temporary = folder / f"{begin}{secrets.token_hex(3)}.tmp"
         try:
             yield temporary
-            if not self._remote:
+            if self.local:
                 target = folder / posixpath.basename(name)
                 try:
                     with temporary.open("rb+") as stream:
@@ -364,6 +370,37 @@ class ResultFolder:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a small file unless one of this name is there already; whether it was written.
+
+        Of processes that create one file in a folder at the same time one succeeds. Stores promise no such thing.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        if not self.local:
+            if self.exists(name):
+                return False
+            self.write(name, data)
+            return True
+        folder, begin = self._unfinished(name)
+        make_folder(folder)
+        target, temporary = folder / posixpath.basename(name), folder / f"{begin}{secrets.token_hex(3)}.tmp"
+        try:
+            with temporary.open("xb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise storage_error(error, target) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        flush_folder(folder)
+        return True
+
     def _sent(self, name: str, send: Callable[[Any, str], object]) -> None:
         """Write a file of a store, which shows an object when it is complete."""
         system, path = file_system(self.address(name))
@@ -372,7 +409,7 @@ class ResultFolder:
 
     def _unfinished(self, name: str) -> tuple[Path, str]:
         """Where :meth:`replacing` writes a file, and how its temporary names begin: they tell which file was begun."""
-        folder = Path(tempfile.gettempdir()) if self._remote else (Path(self.place) / name).parent
+        folder = (Path(self.place) / name).parent if self.local else Path(tempfile.gettempdir())
         digest = hashlib.sha256(settled_place(self.address(name)).encode("utf-8", "surrogateescape")).hexdigest()
         return folder, f".atrous-{digest[:10]}"
 

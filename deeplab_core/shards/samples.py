@@ -9,18 +9,20 @@ from deeplab_core.errors import AtrousError, DataFileError, message
 from deeplab_core.shards.places import Shard
 
 #: What a member or column holds, by what the user may name.
-ROLES = ("image", "truth", "prediction", "confidence")
+ROLES = ("image", "truth", "prediction", "confidence", "ambiguous")
 _TAR = {
     "image": ("jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp"),
     "truth": ("seg.png", "mask.png"),
     "prediction": ("seg.png", "pred.png"),
     "confidence": ("confidence.png",),
+    "ambiguous": ("ambiguous.json",),
 }
 _COLUMNS = {
     "image": ("image", "img"),
     "truth": ("truth", "mask", "label"),
     "prediction": ("prediction",),
     "confidence": ("confidence",),
+    "ambiguous": ("ambiguous",),
 }
 #: Columns that may hold the images' names.
 IDS = ("id", "key", "__key__", "file_name")
@@ -33,8 +35,8 @@ class Fields:
     """What the members or columns are called; an empty value takes the usual names.
 
     Attributes:
-        image, truth, prediction, confidence: endings of a tar file's members (``jpg``, ``seg.png``), or names of columns; several
-            are separated by commas.
+        image, truth, prediction, confidence, ambiguous: endings of a tar file's members (``jpg``, ``seg.png``), or names of
+            columns; several are separated by commas.
         id: column of the images' names, in Parquet files and manifests.
     """
 
@@ -42,6 +44,7 @@ class Fields:
     truth: str = ""
     prediction: str = ""
     confidence: str = ""
+    ambiguous: str = ""
     id: str = ""
 
     def names(self, role: str, shard: Shard) -> tuple[str, ...]:

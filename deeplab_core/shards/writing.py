@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from deeplab_core.atomic import storage_error
 from deeplab_core.reading import json_text
 from deeplab_core.shards.places import ResultFolder, Shard
 
@@ -19,15 +20,24 @@ _FORMAT = "atrous-shard-1"
 class ShardWriter:
     """Writes one tar file; equal contents give equal bytes, whenever and by whom they are written."""
 
-    def __init__(self, archive: tarfile.TarFile) -> None:
-        self._archive = archive
+    def __init__(self, archive: tarfile.TarFile, target: str) -> None:
+        self._archive, self._target = archive, target
 
     def add(self, key: str, files: dict[str, bytes]) -> None:
-        """Add the files of a sample by their endings."""
+        """Add the files of a sample by their endings. Raises StorageError."""
         for ending, data in files.items():
             member = tarfile.TarInfo(f"{key}.{ending}")
             member.size, member.mode = len(data), 0o644
-            self._archive.addfile(member, io.BytesIO(data))
+            with _written_to(self._target):
+                self._archive.addfile(member, io.BytesIO(data))
+
+
+@contextmanager
+def _written_to(target: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, target) from error
 
 
 @contextmanager
@@ -46,8 +56,17 @@ def writing_shard(results: ResultFolder, shard: Shard, settings: str = "", **fac
         StorageError: it cannot be written.
     """
     with results.replacing(f"{shard.name}.tar") as temporary:
-        with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
-            yield ShardWriter(archive)
+        target = results.address(f"{shard.name}.tar")
+        with _written_to(target):
+            archive = tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 -- closed below, as its end is written
+        try:
+            yield ShardWriter(archive, target)
+        except BaseException:
+            with suppress(OSError):
+                archive.close()
+            raise
+        with _written_to(target):
+            archive.close()
         mark_finished(results, shard, settings, "", **facts)
 
 

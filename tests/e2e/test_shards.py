@@ -11,11 +11,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app.cli import run
+from deeplab_core.atomic import UNFINISHED
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.masks.png import encode_png
 from deeplab_core.masks.stored import decode_stored
+from deeplab_core.shards import retries
 from tests.fakes.shards import labels, mask, picture, read_tar, write_tar
 from tests.file_server import serving
 from tests.unit.app.tiny_model import save_tiny_model
@@ -76,7 +80,8 @@ def alone(data: Path) -> Path:
 
 
 def test_results_are_shards_under_the_same_names(data: Path, alone: Path) -> None:
-    assert [path.name for path in sorted(alone.iterdir())] == [f"s-{n}.{end}" for n in range(SHARDS) for end in ("json", "tar")]
+    names = [f"s-{n}.{end}" for n in range(SHARDS) for end in ("json", "tar")]
+    assert [path.name for path in sorted(alone.iterdir())] == ["atrous-run.json", *names]
     members = read_tar(alone / "s-2.tar")
     assert list(members) == [f"2{place}.{end}" for place in range(EACH) for end in ("seg.png", "json")]
     found = decode_stored(members["20.seg.png"], Path("20.seg.png"))
@@ -100,6 +105,27 @@ def test_four_processes_give_the_figures_of_one(data: Path, alone: Path, tmp_pat
     del figures["ground_truth"], others["ground_truth"]
     assert figures == others
     assert len(figures["images"]) == SHARDS * EACH
+
+
+def test_an_evaluation_knows_the_threshold_of_the_run(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As over folders: it stands beside precision and recall."""
+    two = ClassCatalog("two", "Two", CATALOG.classes[:2], background=0)
+    (tmp_path / "two.json").write_text(json.dumps(two.to_dict()))
+    confidence = b"".join(encode_png(np.full((24, 32), 200, np.uint8)))
+    members: dict[str, bytes] = {}
+    for number in range(3):
+        members |= {f"{number}.seg.png": mask(labels(number, 2), two), f"{number}.confidence.png": confidence}
+    (tmp_path / "masks").mkdir()
+    for folder in (tmp_path, tmp_path / "masks"):
+        write_tar(folder / "s.tar", members)
+    (tmp_path / "masks" / "atrous-run.json").write_text('{"threshold": 0.3}')
+    command = ["evaluate", "--shards", str(tmp_path / "s.tar"), "--prediction", str(tmp_path / "masks")]
+    command += ["--catalog", str(tmp_path / "two.json"), "--partials", str(tmp_path / "parts")]
+    assert run([*command, "--json", str(tmp_path / "a.json")]) == 0, capsys.readouterr().err
+    assert "at the threshold 0.3" in capsys.readouterr().out
+    assert run(["evaluate", "--merge", str(tmp_path / "parts"), "--json", str(tmp_path / "b.json")]) == 0
+    for name in ("a.json", "b.json"):
+        assert json.loads((tmp_path / name).read_text())["precision_recall"]["threshold"] == 0.3
 
 
 def test_shares_of_an_array_job_merge_to_the_figures_of_one_process(
@@ -157,17 +183,88 @@ def test_what_is_damaged_or_out_of_reach_is_named_and_the_rest_is_done(
         assert "s-1: 1 image failed when it was made" in said.err
 
 
+def test_a_server_that_is_busy_for_a_moment_costs_nothing(
+    data: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(retries, "PAUSES", (0, 0, 0))
+    with serving() as server:
+        for number in range(SHARDS):
+            server.files[f"/set/s-{number}.tar"] = (data / f"s-{number}.tar").read_bytes()
+        server.status = [0, 503, 0, 0, 502, 429]
+        assert run(predicting(data, tmp_path / "out", server.url("/set"))) == 0
+    assert "trying again" in caplog.text
+    tars = {name: content for name, content in contents(alone).items() if name.endswith(".tar")}
+    assert {name: content for name, content in contents(tmp_path / "out").items() if name.endswith(".tar")} == tars
+
+
+@pytest.mark.parametrize("how", [(3, 1), (1, 2)], ids=["side by side", "in batches"])
+def test_several_images_at_a_time_give_the_same_shards(
+    data: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    how: tuple[int, int],
+) -> None:  # fmt: skip
+    """As over folders; members stand in the order of the samples, whichever was computed first."""
+    monkeypatch.setattr("deeplab_core.inference.images_at_once", lambda *_arguments: how[0])
+    monkeypatch.setattr("deeplab_core.inference.images_per_pass", lambda *_arguments: how[1])
+    assert run(predicting(data, tmp_path / "out")) == 0
+    said = capsys.readouterr().err
+    assert said.count("images side by side: 3" if how[0] > 1 else "in a forward pass: up to 2") == 1
+    assert contents(tmp_path / "out") == contents(alone)
+
+
+def engines(folder: Path) -> set[str]:
+    """What the markers of a run say of its engine."""
+    return {json.loads(path.read_text())["made_with"]["--engine"] for path in folder.glob("s-*.json")}
+
+
+def test_all_processes_and_a_later_run_take_the_engine_of_one_trial(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    done = by_torchrun(2, *predicting(data, out), "--engine", "auto")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("engine: ") == 1
+    (engine,) = engines(out)
+    assert engine in ("torch", "onnx", "openvino")
+    assert json.loads((out / "atrous-run.json").read_text()).get("engine", "torch") == engine
+    (out / "s-3.json").unlink()
+    (out / "s-3.tar").unlink()
+    monkeypatch.setattr("deeplab_core.inference.Predictor.choose_engine", lambda *_arguments: pytest.fail("another trial"))
+    for more in (["--engine", "auto"], []):
+        assert run([*predicting(data, out), "--resume", *more]) == 0
+    assert "6 finished shards kept" in capsys.readouterr().out
+    assert engines(out) == {engine}
+
+
+def test_shares_of_an_array_job_take_the_engine_of_the_first(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where both begin their trial before one has written the record."""
+    out, command = tmp_path / "out", [*predicting(data, tmp_path / "out"), "--engine", "auto", "--share"]
+
+    def second_first(*_arguments: object) -> str:
+        monkeypatch.setattr("deeplab_core.inference.Predictor.choose_engine", lambda *_arguments: "onnx")
+        assert run([*command, "1/2"]) == 0
+        return "torch"
+
+    monkeypatch.setattr("deeplab_core.inference.Predictor.choose_engine", second_first)
+    assert run([*command, "0/2"]) == 0
+    assert engines(out) == {"onnx"}
+    assert len(list(out.glob("*.tar"))) == SHARDS
+    for more in (["--overwrite"], ["-o", "memory://bucket/shards-out"]):
+        assert run([*command, "0/2", *more]) == 2
+        assert "need one engine" in capsys.readouterr().err
+
+
 def test_a_killed_run_goes_on_with_another_number_of_processes(data: Path, alone: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "app", *predicting(data, out)]
     with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not list(out.glob("*.json")):
-            time.sleep(0.01)
+        while process.poll() is None and not (list(out.glob("s-*.json")) and list(out.glob(UNFINISHED))):
+            time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
     done = by_torchrun(2, *predicting(data, out), "--resume")
     assert done.returncode == 0, done.stderr
-    left = contents(out)
-    assert {name: left[name] for name in left if not name.endswith(".tmp")} == contents(alone)
+    assert contents(out) == contents(alone)  # and no unfinished file
 
 
 def test_masks_never_replace_the_shards(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,8 +298,9 @@ def test_mistakes_get_one_line_and_status_2(data: Path, alone: Path, tmp_path: P
     command = predicting(data, alone)
     for more, words in (
         ([], "is already there; add --resume"),
-        (["--resume", "--flip"], "--flip was False and is True"),
-        (["--resume", "--engine", "auto"], "shards need one engine"),
+        (["--resume", "--flip"], "--flip was not given and is given"),
+        (["--resume", "--save-confidence"], "--save-confidence was False and is True"),
+        (["--resume", "--engine", "onnx"], "--engine was torch and is onnx"),
         (["--share", "6/6"], "not a share such as 0/4"),
     ):
         assert run([*command, *more]) == 2

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from app.cli import run
-from app.cli.predict import asked_engine
-from app.cli.predict_run import settle_engine
+from app.cli.predict_run import pixels_of, settle_engine
+from app.cli.run_record import asked_engine
 from app.paths import FIRST_MODEL
 from deeplab_core.backends import OwnGraph, load_own_graph
 from deeplab_core.errors import MissingPackage
@@ -27,7 +27,7 @@ def test_the_engine_of_a_graph_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     model = load_own_graph(weights.card, weights.tensors(), FIRST_MODEL)
     Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "a.png")
     predictor = Predictor(model, weights.card, options=PredictOptions(engine="auto"), device="cpu")
-    settle_engine(predictor, [tmp_path / "a.png"])
+    settle_engine(predictor, pixels_of(predictor, [tmp_path / "a.png"]))
     assert capsys.readouterr().err.startswith("engine: onnxruntime ")
     assert predictor.options.engine == "onnx"  # what the record of the run says
 

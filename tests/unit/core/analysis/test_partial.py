@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from deeplab_core.analysis.partial import (
     write_part,
 )
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.errors import DataFileError, StorageError
 from deeplab_core.masks.png import encode_png
 from deeplab_core.records import TrimapBand
@@ -39,10 +41,16 @@ def wanted(catalog: ClassCatalog = CATALOG, **changes: Any) -> EvaluationSetting
 
 
 def make(
-    folder: Path, sizes: list[int], *, catalog: ClassCatalog = CATALOG, seed: int = 0, confidence: bool = False
+    folder: Path,
+    sizes: list[int],
+    *,
+    catalog: ClassCatalog = CATALOG,
+    seed: int = 0,
+    confidence: bool = False,
+    marked: bool = False,
 ) -> list[Shard]:
-    """Shards of so many samples, and the same masks as folders ``truth`` and ``pred``."""
-    for name in ("truth", "pred"):
+    """Shards of so many samples, and the same masks as folders ``truth`` and ``pred``, marks of ambiguity in ``marks``."""
+    for name in ("truth", "pred", "marks"):
         (folder / name).mkdir(parents=True)
     rng = np.random.default_rng(seed)
     for number, size in enumerate(sizes):
@@ -56,6 +64,12 @@ def make(
             if confidence:
                 files["confidence.png"] = b"".join(encode_png(rng.integers(128, 256, truth.shape).astype(np.uint8)))
                 (folder / "pred" / f"{key}.confidence.png").write_bytes(files["confidence.png"])
+            if marked and place == 0:
+                region = np.zeros(truth.shape, bool)
+                region[5:15, 3 : 9 + number] = True
+                marks = AmbiguousMarks(*truth.shape).marked(region, reason="either")
+                files["ambiguous.json"] = json.dumps(marks.to_dict()).encode()
+                (folder / "marks" / f"{key}.ambiguous.json").write_bytes(files["ambiguous.json"])
             members |= {f"{key}.{ending}": data for ending, data in files.items()}
             (folder / "truth" / f"{key}.png").write_bytes(files["seg.png"])
             (folder / "pred" / f"{key}.png").write_bytes(files["pred.png"])
@@ -106,6 +120,42 @@ def test_calibration_and_thresholds_merge_too(tmp_path: Path) -> None:
     whole = evaluate_folders(tmp_path / "pred", [tmp_path / "truth"], TWO, bands=how.widths, resamples=0, threshold=0.7)
     assert merged.calibrated_images == 4
     assert comparable(merged.to_dict()) == comparable(whole.to_dict())
+
+
+def test_marks_of_ambiguity_are_not_scored(tmp_path: Path) -> None:
+    """They lie in the shards beside the ground truth, whether the predictions do or not."""
+    shards = make(tmp_path, [2, 3], marked=True)
+    merged = merge_parts(counted(tmp_path, shards, wanted()), resamples=0)
+    whole = evaluate_folders(
+        tmp_path / "pred", [tmp_path / "truth"], CATALOG, bands=wanted().widths, resamples=0, ambiguous_dir=tmp_path / "marks"
+    )
+    assert merged.excluded_px == whole.excluded_px > 0
+    assert comparable(merged.to_dict()) == comparable(whole.to_dict())
+    (tmp_path / "out").mkdir()
+    members = {path.stem + ".seg.png": path.read_bytes() for path in sorted((tmp_path / "pred").glob("00*.png"))}
+    write_tar(tmp_path / "out" / "s-00.tar", members)
+    found = count_shard(shards[0], wanted(), ResultFolder(tmp_path / "out"))
+    assert found.evaluation(wanted().counter(), resamples=0, seed=0).excluded_px > 0
+
+
+def test_marks_of_another_size_fail_with_their_image(tmp_path: Path) -> None:
+    good = mask(labels(1, 4), CATALOG)
+    marks = json.dumps(AmbiguousMarks(3, 3).to_dict()).encode()
+    members = {"a.seg.png": good, "a.pred.png": good, "a.ambiguous.json": marks, "b.seg.png": good, "b.pred.png": good}
+    write_tar(tmp_path / "s.tar", members)
+    found = count_shard(list_shards([str(tmp_path / "s.tar")])[0], wanted())
+    assert [image.name for image in found.images] == ["b"]
+    assert str(found.failures[0].path) == "s.tar/a.ambiguous.json"
+
+
+def test_a_part_of_the_first_version_is_counted_again(tmp_path: Path) -> None:
+    """It may have left marks of ambiguity out."""
+    shards = make(tmp_path, [1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deeplab_core.analysis.partial._FORMAT", "atrous-evaluation-part-1")
+        results = counted(tmp_path, shards, wanted())
+        assert is_counted(results, shards[0], wanted(), versions(shards[0], wanted().names, None))
+    assert not is_counted(results, shards[0], wanted(), versions(shards[0], wanted().names, None))
 
 
 def test_predictions_in_shards_of_their_own(tmp_path: Path) -> None:

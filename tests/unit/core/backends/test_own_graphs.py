@@ -12,11 +12,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from app.paths import BUNDLED_MODELS, SAMPLE_PROJECT
+from deeplab_core.analysis.similarity import similarity
 from deeplab_core.backends import OwnGraph, load_own_graph
 from deeplab_core.backends.own_graphs import GRAPHS, graph_file
-from deeplab_core.errors import AtrousError, MissingPackage, WeightsError
+from deeplab_core.errors import AtrousError, ComputeError, MissingPackage, WeightsError
+from deeplab_core.geometry import Box
 from deeplab_core.images import read_image
 from deeplab_core.inference import PredictOptions, Predictor
+from deeplab_core.inference.embedding import embed
 from deeplab_core.weights import load_model
 from deeplab_core.weights.files import read_own_weights
 
@@ -135,3 +138,23 @@ def test_graphs_belong_to_a_bundled_model() -> None:
     """A file that nothing uses any more is not shipped."""
     used = {graph_file(read_own_weights(path).card.architecture, stride) for path in MODELS for stride in (8, 16, 32)}
     assert set(GRAPHS.iterdir()) == used
+
+
+@pytest.mark.parametrize("path", MODELS, ids=[path.stem for path in MODELS])
+def test_more_like_this_gets_the_features_that_torch_gives(path: Path) -> None:
+    """So that vectors that one flavour has kept are those of the other; for the whole image and a region, padded or not."""
+    image = read_image(sorted((SAMPLE_PROJECT / "images").iterdir())[0]).rgb
+    own, card = graph(path), read_own_weights(path).card
+    with_torch, without = Predictor(*load_model(path), device="cpu"), Predictor(own, card, device="cpu")
+    for rgb, region in ((image, None), (image[:201, :300], None), (image, Box(40, 60, 90, 70))):
+        expected, found = (embed(predictor, rgb, region=region) for predictor in (with_torch, without))
+        np.testing.assert_allclose(found.astype(np.float32), expected.astype(np.float32), atol=2e-3)
+        assert similarity(found, expected, of_region=False) > 0.9999
+
+
+def test_a_graph_that_pools_nothing_has_no_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, card = graph(MODELS[0]), read_own_weights(MODELS[0]).card
+    monkeypatch.setattr(OwnGraph, "features", lambda *_arguments: None)
+    with pytest.raises(ComputeError, match="no features to compare images by") as error:
+        embed(Predictor(own, card, device="cpu"), np.zeros((40, 50, 3), np.uint8))
+    assert "safetensors" in error.value.remedy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +170,10 @@ def test_a_damaged_table_has_the_version_of_its_file(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_of_a_shard_is_removed_and_nothing_else(results: ResultFolder, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "unlink", lambda *_arguments, **_more: None)  # nobody tidies up after a killed process
+        patch.setattr("deeplab_core.shards.places.replace_file", lambda *_arguments: None)
         for name in ("s.tar", "other.tar"):
-            with pytest.raises(KeyboardInterrupt), results.replacing(name) as temporary:
+            with results.replacing(name) as temporary:
                 temporary.write_bytes(b"half")
-                raise KeyboardInterrupt
     folder = temporary.parent
     left = {path.name for path in folder.glob(UNFINISHED) if path.read_bytes() == b"half"}
     ResultFolder(results.place).remove_unfinished("s.tar", "s.json")
@@ -181,6 +182,26 @@ def test_what_a_killed_run_left_of_a_shard_is_removed_and_nothing_else(results: 
     assert temporary.name in kept
     ResultFolder(results.place).remove_unfinished("other.tar")
     assert not {path.name for path in folder.glob(UNFINISHED)} & left
+
+
+def test_one_of_several_creates_a_file(results: ResultFolder) -> None:
+    assert results.create("run.json", b"one")
+    assert not results.create("run.json", b"two")
+    assert results.read("run.json") == b"one"
+    assert not results.local or [path.name for path in Path(results.place).iterdir()] == ["run.json"]
+
+
+def test_a_full_disk_ends_a_shard_with_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the run with a traceback, and not each of its images."""
+    shard = list_shards([str(write_tar(tmp_path / "s.tar", {"0.jpg": b"i"}))])[0]
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tarfile.TarFile.addfile", full)
+    with pytest.raises(StorageError, match="disk is full"), writing_shard(ResultFolder(tmp_path / "out"), shard) as writer:
+        writer.add("0", {"seg.png": b"x"})
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_photograph_is_never_replaced(tmp_path: Path) -> None:

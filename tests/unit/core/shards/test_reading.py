@@ -16,9 +16,8 @@ from pyarrow import parquet
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from deeplab_core.errors import DataFileError, StorageError
-from deeplab_core.shards import BrokenSample, Fields, ResultFolder, ShardSample, list_shards, read_shard, writing_shard
+from deeplab_core.shards import BrokenSample, Fields, ResultFolder, ShardSample, list_shards, read_shard, retries, writing_shard
 from deeplab_core.shards import places as places_module
-from deeplab_core.shards import retries
 from deeplab_core.shards.places import MANIFEST_PART, version_of
 from tests.fakes.shards import read_tar, write_tar
 from tests.file_server import serving

@@ -53,7 +53,7 @@ def test_a_server_that_is_busy_is_asked_again(
 def test_the_number_of_tries_is_bounded(waited: list[float]) -> None:
     with serving() as server:
         server.status = [503] * 50
-        with pytest.raises(StorageError, match="cannot be read.*503"):
+        with pytest.raises(StorageError, match=r"cannot be read.*503"):
             version_of(server.url("/s.tar"))
         assert waited == [1.0, 4.0, 15.0]
 
