@@ -171,6 +171,7 @@ def atomic_write(
     *,
     check: Callable[[Path], None] | None = None,
     follow_links: bool = False,
+    temporary: Path | None = None,
 ) -> int:
     """Write ``data`` to ``path`` through a temporary file in the same folder, flushed to disk and renamed over the target.
 
@@ -182,6 +183,7 @@ def atomic_write(
         data: the content, or its parts in order.
         check: called with the complete temporary file before it takes the target's place; what it raises ends the write.
         follow_links: replace the file that a link points to; for files of the user's own configuration, which may be linked.
+        temporary: the temporary file, which is not there yet, in the same folder; None gives it a name.
 
     Returns:
         Number of bytes written.
@@ -195,7 +197,7 @@ def atomic_write(
     mode = _existing_mode(target)
     parts = (data,) if isinstance(data, bytes | bytearray | memoryview) else data
     # The temporary name does not repeat the target's, which may already be as long as the disk allows.
-    temporary = target.with_name(f".atrous-{secrets.token_hex(8)}.tmp")
+    temporary = temporary or target.with_name(f".atrous-{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     written = 0
     try:
@@ -224,6 +226,33 @@ def atomic_write(
         raise
     flush_folder(target.parent)
     return written
+
+
+def create_file(path: str | Path, data: Buffer, *, temporary: Path) -> bool:
+    """Write a file that is not there yet, whole or not at all; of several processes that do so at the same time one succeeds.
+
+    Args:
+        path: the target; its folder must exist.
+        data: the content.
+        temporary: as for :func:`atomic_write`.
+
+    Returns:
+        False where something of this name is there already, which stays.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    atomic_write(temporary, data)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise storage_error(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush_folder(Path(path).parent)
+    return True
 
 
 def link_file(source: str | Path, link: str | Path) -> None:

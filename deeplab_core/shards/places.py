@@ -19,7 +19,16 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from deeplab_core.atomic import UNFINISHED, flush_folder, make_folder, refuse_photograph, replace_file, storage_error
+from deeplab_core.atomic import (
+    UNFINISHED,
+    atomic_write,
+    create_file,
+    flush_folder,
+    make_folder,
+    refuse_photograph,
+    replace_file,
+    storage_error,
+)
 from deeplab_core.errors import AtrousError, DataFileError, StorageError, message
 from deeplab_core.flavour import install_command
 from deeplab_core.reading import json_text, parse_json
@@ -336,11 +345,9 @@ class ResultFolder:
     def write(self, name: str, data: bytes) -> None:
         """Write a small file so that it is there whole or not at all. Raises StorageError."""
         if self.local:
-            with self.replacing(name) as temporary:
-                try:
-                    temporary.write_bytes(data)
-                except OSError as error:
-                    raise storage_error(error, Path(self.place) / name) from error
+            folder, begin = self._unfinished(name)
+            make_folder(folder)
+            atomic_write(Path(self.place) / name, data, temporary=folder / f"{begin}{secrets.token_hex(3)}.tmp")
             return
         with _writing(self.address(name)):
             again(self.address(name), lambda: self._sent(name, lambda system, path: system.pipe_file(path, data)))
@@ -385,21 +392,7 @@ class ResultFolder:
             return True
         folder, begin = self._unfinished(name)
         make_folder(folder)
-        target, temporary = folder / posixpath.basename(name), folder / f"{begin}{secrets.token_hex(3)}.tmp"
-        try:
-            with temporary.open("xb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.link(temporary, target)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise storage_error(error, target) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        flush_folder(folder)
-        return True
+        return create_file(Path(self.place) / name, data, temporary=folder / f"{begin}{secrets.token_hex(3)}.tmp")
 
     def _sent(self, name: str, send: Callable[[Any, str], object]) -> None:
         """Write a file of a store, which shows an object when it is complete."""
