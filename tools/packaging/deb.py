@@ -27,8 +27,8 @@ ICON_SIDES = (16, 32, 48, 64, 128, 256)
 #: Libraries that Qt takes from the system. Names end in t64 where a release renamed them.
 DEPENDS = (
     "libc6", "libegl1", "libgl1", "libdbus-1-3", "libfontconfig1", "libfreetype6", "libglib2.0-0 | libglib2.0-0t64",
-    "libx11-xcb1", "libxkbcommon0", "libxkbcommon-x11-0", "libxcb-cursor0", "libxcb-icccm4", "libxcb-image0", "libxcb-keysyms1",
-    "libxcb-randr0", "libxcb-render-util0", "libxcb-shape0", "libxcb-xinerama0", "libxcb-xkb1",
+    "libx11-xcb1", "libxkbcommon0", "libxkbcommon-x11-0", "libxcb1", "libxcb-cursor0", "libxcb-icccm4", "libxcb-image0",
+    "libxcb-keysyms1", "libxcb-randr0", "libxcb-render-util0", "libxcb-shape0", "libxcb-xkb1",
 )  # fmt: skip
 CONTROL = """\
 Package: {package}
@@ -38,7 +38,7 @@ Maintainer: The Atrous developers <developers@atrous.invalid>
 Installed-Size: {kilobytes}
 Depends: {depends}
 {relations}
-Recommends: fonts-noto-cjk
+Recommends: fonts-noto-cjk, libwayland-client0, libwayland-cursor0, libwayland-egl1
 Section: science
 Priority: optional
 Description: label and evaluate semantic segmentation
@@ -75,7 +75,7 @@ License: Apache-2.0
 CHANGELOG = """\
 {package} ({version}) unstable; urgency=medium
 
-  * Release {version}; /usr/share/doc/{package}/CHANGELOG.md.gz tells what is new.
+  * Release {version}; CHANGELOG.md.gz beside this file tells what is new.
 
  -- The Atrous developers <developers@atrous.invalid>  {date}
 """
@@ -134,7 +134,8 @@ def stage(built: Path, target: Path) -> None:
     icons(share / "icons" / "hicolor")
     for path in target.rglob("*"):
         if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+            is_program = path.stat().st_mode & 0o100 and ".so" not in path.suffixes  # a library is opened, not run
+            path.chmod(0o755 if path.is_dir() or is_program else 0o644)
 
 
 def icons(target: Path) -> None:

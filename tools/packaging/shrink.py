@@ -21,6 +21,8 @@ _TOOLS = ("strip", "readelf", "nm", "ld")
 _ELF = b"\x7fELF"
 #: Folders of libraries that nothing opens by name: if no other file needs one of them, it is there in vain.
 _LIBRARY_FOLDERS = (".", "PySide6/Qt/lib", "opencv_python_headless.libs")
+#: Libraries with code for GPUs: gigabytes, without such symbols for the most part, and nothing here can try them.
+_CUDA = re.compile(r"^(?:nvidia|triton)/|libtorch_cuda|libc10_cuda|libtorch_nvshmem")
 #: Data of ICU that Qt never asks for: Qt has its own names of languages, units, zones and currencies, and breaks text itself.
 _UNUSED_DATA = re.compile(
     r"icudt\d+l/(?:(?:brkitr|unit|zone|curr|lang|region|translit|rbnf)/|.*\.(?:cnv|spp|cfu)$|unames\.icu$"
@@ -195,10 +197,12 @@ def icu_package(model: bytes, files: dict[str, bytes]) -> bytes:
 
 
 def strip(internal: Path) -> None:
-    """Remove symbols that only a debugger reads. A file that ``strip`` would damage stays as it is."""
+    """Remove symbols that only a debugger reads. Files that ``strip`` would damage stay as they are, and libraries of CUDA."""
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "stripped"
         for path in binaries(internal):
+            if _CUDA.search(path.relative_to(internal).as_posix()):
+                continue
             done = subprocess.run(["strip", "--strip-unneeded", "-o", made, path], capture_output=True, check=False)
             if done.returncode == 0 and made.stat().st_size < path.stat().st_size and is_loadable(made):
                 shutil.copyfile(made, path)

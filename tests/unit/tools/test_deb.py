@@ -29,6 +29,9 @@ def built(tmp_path: Path) -> Path:
     program = folder / "atrous"
     program.write_text("#!/bin/sh\necho atrous\n", encoding="ascii")
     program.chmod(0o755)
+    library = folder / "_internal" / "libx.so.1"
+    library.write_bytes(b"")
+    library.chmod(0o755)
     (folder / "_internal" / "THIRD-PARTY-NOTICES.txt").write_text("numpy", encoding="ascii")
     return folder
 
@@ -44,6 +47,12 @@ def test_the_command_leads_to_the_program(staged: Path) -> None:
     assert not command.readlink().is_absolute()
     assert command.resolve() == staged / "usr" / "lib" / "atrous" / "atrous"
     assert subprocess.run([str(command)], capture_output=True, text=True, check=True).stdout == "atrous\n"
+
+
+def test_only_programs_are_executable(staged: Path) -> None:
+    inside = staged / "usr" / "lib" / "atrous"
+    assert (inside / "atrous").stat().st_mode & 0o777 == 0o755
+    assert (inside / "_internal" / "libx.so.1").stat().st_mode & 0o777 == 0o644
 
 
 def test_the_menu_entry_names_what_the_package_contains(staged: Path) -> None:
@@ -88,7 +97,9 @@ def test_licences_come_along(staged: Path) -> None:
     assert "Apache License" in (docs / "copyright").read_text(encoding="utf-8")
     assert "LGPL-3.0-only" in (docs / "NOTICE").read_text(encoding="utf-8")
     assert (docs / "THIRD-PARTY-NOTICES.txt").read_text(encoding="utf-8") == "numpy"
-    assert gzip.decompress((docs / "changelog.gz").read_bytes()).decode().startswith(f"atrous ({deb.version()}) unstable")
+    changes = gzip.decompress((docs / "changelog.gz").read_bytes()).decode()
+    assert changes.startswith(f"atrous ({deb.version()}) unstable")
+    assert max(len(line) for line in changes.splitlines() if line.startswith("  ")) <= 80  # as lintian asks
     assert gzip.decompress((docs / "CHANGELOG.md.gz").read_bytes()).startswith(b"# Changelog")
 
 

@@ -171,6 +171,15 @@ def test_debugging_symbols_go_and_damaged_files_stay(tmp_path: Path, monkeypatch
     assert shrink.is_loadable(target)
 
 
+def test_libraries_of_cuda_keep_their_symbols(tmp_path: Path) -> None:
+    for name in ("nvidia/cu13/lib/libx.so", "torch/lib/libtorch_cuda.so", "torch/lib/libtorch_cpu.so"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        _library(tmp_path / name, "int x(void) { return 1; }")
+    before = {path: path.stat().st_size for path in shrink.binaries(tmp_path)}
+    shrink.strip(tmp_path)
+    assert [path.name for path, size in before.items() if path.stat().st_size < size] == ["libtorch_cpu.so"]
+
+
 _PLOT = """
 import runpy, sys
 sys.argv.append("--multiprocessing-fork")

@@ -17,6 +17,7 @@ from tools.site import PUBLIC, command_page, commands, without_outside_links
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
+PICTURES = DOCS / "images"
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`|^ {4,}.*$", re.DOTALL | re.MULTILINE)
@@ -43,6 +44,8 @@ def broken(path: Path) -> list[str]:
         if re.match(r"[a-z]+:", target):
             continue
         name, _, anchor = target.partition("#")
+        if not PICTURES.is_dir() and PICTURES in (path.parent / name).resolve().parents:  # a source distribution has none
+            continue
         goal = (path.parent / name).resolve() if name else path
         if not goal.exists() or (anchor and goal.suffix == ".md" and anchor not in anchors(goal)):
             found.append(target)
