@@ -54,6 +54,8 @@ SCOPE_TITLES = {
     ExportScope.TOUCHED: mark("Corrected and reviewed images"),
     ExportScope.ALL: mark("All images"),
 }
+#: Classes that the message at the end of an export names.
+_CLASSES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,13 +390,15 @@ def _split_text(plan: SplitPlan | None) -> str:
 
 
 def summary_lines(summary: ExportSummary) -> Sequence[str]:
-    """The export's outcome, one fact a line."""
+    """The export's outcome: what was written, then the classes with most pixels, and how many there are besides."""
     lines = [sentence(summary.text())]
     if summary.class_pixels:
         total = sum(summary.class_pixels.values())
         shares = sorted(summary.class_pixels.items(), key=lambda pair: -pair[1])
         lines += [
-            tr("{name}: {pixels} px ({share:.1%})", name=name, pixels=spaced(count), share=count / total).replace("%", " %")
-            for name, count in shares
+            tr("{name}: {pixels} px ({share:.1%})", name=name, pixels=spaced(count), share=count / total).replace("%", "\u00a0%")
+            for name, count in shares[:_CLASSES]
         ]
+        more = len(shares) - _CLASSES
+        lines += [plural("and {n} more", "and {n} more", more)] if more > 0 else []
     return lines

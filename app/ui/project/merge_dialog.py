@@ -243,9 +243,9 @@ class MergeDialog(FittedDialog):
             new = () if two.one.read_only or name in choices else ((tr("Add it to your classes"), _NEW),)
             for text, value in (
                 (tr("decide…"), ""),
-                *new,
                 (tr("void (unlabelled)"), VOID_NAME),
                 *((displayed(known), known) for known in two.one.catalog.names),
+                *new,  # last: arrow keys pass what is above it
             ):
                 box.addItem(text, value)
             box.setCurrentIndex(max(box.findData(choices.get(name, "")), 0))

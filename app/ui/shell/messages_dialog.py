@@ -116,6 +116,9 @@ class TroubleDialog(FittedDialog):
         close.setProperty("primary", True)
         close.clicked.connect(self.accept)
         for button in (copy, folder):
+            button.setAutoDefault(False)
             row.addWidget(button)
         row.addStretch(1)
         row.addWidget(close)
+        close.setDefault(True)
+        close.setFocus()  # the details take Enter otherwise, and nothing happens

@@ -462,7 +462,7 @@ class WindowActions(QObject):
         say = self._program.notifier.warning if summary.failed else self._program.notifier.info
         export = self._program.export
         rejected = export.count(request.scope, with_rejected=request.with_rejected).rejected_text()
-        detail = " ".join(filter(None, (lines[0], rejected, export.splits, ", ".join(lines[1:5]))))
+        detail = " ".join(filter(None, (lines[0], rejected, export.splits, ", ".join(lines[1:]))))
         say(
             tr("Export stopped") if summary.cancelled else tr("Export finished"),
             detail,

@@ -205,6 +205,19 @@ def test_lists_and_trouble_can_be_copied(qtbot):
     assert QGuiApplication.clipboard().text() == "Traceback: details"
 
 
+def test_enter_goes_on_after_an_unexpected_error(qtbot):
+    """The details had the keyboard, and the button that Enter pressed was the one that copies them."""
+    trouble = TroubleDialog("An unexpected error occurred", "text", "Traceback: details", log_folder())
+    qtbot.addWidget(trouble)
+    trouble.show()
+    defaults = [button.text() for button in trouble.findChildren(QPushButton) if button.isDefault() or button.autoDefault()]
+    assert defaults == ["Continue"]
+    focused = trouble.focusWidget()
+    assert isinstance(focused, QPushButton)
+    qtbot.keyClick(focused, Qt.Key.Key_Return)
+    assert not trouble.isVisible()
+
+
 def test_copy_report_holds_model_and_project(studio, folder):
     studio.start_model()
     studio.open(folder)

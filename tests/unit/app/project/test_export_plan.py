@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.controllers.project.export import summary_lines
 from app.viewmodels.project.folder_plan import ScopeCount
+from deeplab_core.masks.export.run import ExportSummary
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,11 @@ def test_each_case_has_one_sentence(count: ScopeCount, with_predictions: bool, t
 def test_images_that_are_left_out_are_not_counted_as_written() -> None:
     assert ScopeCount(4, 3, 2).text(with_predictions=True).startswith("Masks of 3 images")
     assert ScopeCount(4, 3, 2).text(with_predictions=False).startswith("Masks of 1 image ")
+
+
+def test_the_message_names_the_largest_classes_and_counts_the_others() -> None:
+    pixels = {"void": 600, "sofa": 200, "chair": 100, "table": 60, "plant": 30, "bottle": 10}
+    _, *classes = summary_lines(ExportSummary(written=("a.jpg",), class_pixels=pixels))
+    assert classes[0] == "void: 600 px (60.0\u00a0%)", "a number and its sign stay together"
+    assert classes[3:] == ["table: 60 px (6.0\u00a0%)", "and 2 more"]
+    assert len(summary_lines(ExportSummary(class_pixels={"sofa": 1}))) == 2
