@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 
@@ -29,10 +31,14 @@ class MergeSide(LearnPicture):
         self.setMinimumSize(180, 120)
         self._part: QRectF | None = None
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     def sizeHint(self) -> QSize:
         return QSize(240, 180)
+
+    def show_picture(self, picture: NDArray[np.uint8] | None) -> None:
+        """Show (h, w, 3) uint8, or nothing; without a picture there is nothing that the keyboard could choose."""
+        super().show_picture(picture)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus if picture is None else Qt.FocusPolicy.StrongFocus)
 
     def set_chosen(self, on: bool) -> None:
         """Draw the frame, or not."""
