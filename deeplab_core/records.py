@@ -337,7 +337,7 @@ class Prediction:
         labels: (H, W) uint8 (uint16 for a wide catalog), C-contiguous, ids of the model card's catalog, at the size of the
             oriented image.
         confidence: (H, W) uint8, ``round(255 * probability of the label)``, the largest probability unless a threshold chose
-            the label; (0, 0) for a kept prediction with confidence that had to make
+            the label; (0, 0) where it was not asked for, and for a kept prediction with confidence that had to make
             room, see :attr:`known_confidence`.
         card_id: id of the model card.
         options: the options asked for; of a two-class network with the threshold that was used.
@@ -365,7 +365,7 @@ class Prediction:
 
     @property
     def known_confidence(self) -> NDArray[np.uint8] | None:
-        """:attr:`confidence`, or None if it is not known any more."""
+        """:attr:`confidence`, or None if it is not known, or not any more."""
         return self.confidence if self.confidence.shape == self.labels.shape else None
 
 

@@ -307,7 +307,9 @@ class _Measuring:
                 try:
                     with one_image(task.image):
                         data = image.result()
-                        write_prediction(task, predictor(data.pixels(predictor.model.in_channels)), data, card, "stored")
+                        pixels = data.pixels(predictor.model.in_channels)
+                        prediction = predictor(pixels, uncertainty=False, confidence=False)
+                        write_prediction(task, prediction, data, card, "stored")
                 except AtrousError as error:
                     failed += 1
                     bar.note(f"failed: {error}")

@@ -192,7 +192,7 @@ def predict(
             turned.extend(_turned(task, data.info))
             write_prediction(task, prediction, data, card, frame, save_confidence=save_confidence)
 
-        for task, done in zip(todo, outcomes(predictor, todo, write, at_once, batch), strict=True):
+        for task, done in zip(todo, outcomes(predictor, todo, write, at_once, batch, confidence=save_confidence), strict=True):
             try:
                 report, found = done.result()
             except AtrousError as error:

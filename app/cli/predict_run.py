@@ -56,10 +56,20 @@ def outcomes(
     write: Callable[[Task, Prediction, ImageData], None],
     at_once: int,
     batch: int = 1,
+    *,
+    confidence: bool = False,
 ) -> Iterator[Future[tuple[RunReport, tuple[Note, ...]]]]:
     """Predict and write every image; its report and the notes of its file, in their order.
 
     Images are decoded ahead and written behind while others are computed. In batches each thread does all three for its image.
+
+    Args:
+        predictor: of all images.
+        tasks: the images.
+        write: one mask.
+        at_once: images side by side.
+        batch: images of a forward pass.
+        confidence: whether ``write`` needs the confidence of predictions.
     """
     from deeplab_core.images import read_image
 
@@ -72,7 +82,7 @@ def outcomes(
     def compute(step: tuple[Task, ImageData]) -> tuple[Task, ImageData, Prediction]:
         task, data = step
         with one_image(task.image):
-            return task, data, predictor(data.pixels(channels), uncertainty=False)
+            return task, data, predictor(data.pixels(channels), uncertainty=False, confidence=confidence)
 
     def finish(step: tuple[Task, ImageData, Prediction]) -> tuple[RunReport, tuple[Note, ...]]:
         task, data, prediction = step

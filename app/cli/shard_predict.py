@@ -376,7 +376,7 @@ def _written(
     def compute(step: tuple[ShardSample, Path, ImageData]) -> tuple[ShardSample, ImageData, Prediction]:
         sample, path, data = step
         with one_image(path):
-            return sample, data, predictor(data.pixels(channels), uncertainty=False)
+            return sample, data, predictor(data.pixels(channels), uncertainty=False, confidence=run.save_confidence)
 
     def encode(step: tuple[ShardSample, ImageData, Prediction]) -> tuple[str, dict[str, bytes], tuple[Note, ...]]:
         sample, data, prediction = step

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -10,9 +13,16 @@ from deeplab_core.arrays import as_array, as_picture
 from deeplab_core.errors import ArrayError, message
 from deeplab_core.images.decode import too_few_channels
 from deeplab_core.inference.geometry import Size
+from deeplab_core.kernels.compiled import may_wait_for_loops
 from deeplab_core.records import ChannelOrder, Preprocessing
 
 RGB = NDArray[np.uint8]
+
+#: By (H, W, h, w): what Pillow begins with, as the second image of these sizes showed; our own loops then do the same from
+#: the third on. ``unknown`` after the first, ``neither`` where Pillow does something else.
+_orders: dict[tuple[int, int, int, int], Literal["unknown", "rows", "columns", "neither"]] = {}
+#: More sizes are forgotten.
+_MOST_SIZES = 1024
 
 
 def check_rgb(rgb: object, channels: int = 3) -> None:
@@ -54,6 +64,7 @@ def to_network_channels(pixels: RGB, order: ChannelOrder) -> NDArray[np.uint8]:
 def resize_rgb(rgb: RGB, size: Size) -> RGB:
     """Bilinear resampling of (H, W, 3 or 4) uint8 to ``size`` by the half-pixel rule; shrinking averages over what it swallows.
 
+    The bytes are Pillow's: it computes the first images of each size, and our own loops the others once they gave the same bytes.
     The same array is returned where the size is already right.
     """
     if rgb.shape[:2] == size:
@@ -61,8 +72,62 @@ def resize_rgb(rgb: RGB, size: Size) -> RGB:
     if rgb.shape[2] > 3:  # Pillow would weigh the colours by the fourth channel, as if it were transparency
         parts = (resize_rgb(rgb[..., :3], size), resize_rgb(np.repeat(rgb[..., 3:], 3, axis=2), size)[..., :1])
         return np.concatenate(parts, axis=2)
+    if not may_wait_for_loops():
+        return _by_pillow(rgb, size)
+    from deeplab_core.kernels.resampling import resampled
+
+    sizes = (rgb.shape[0], rgb.shape[1], *size)
+    order = _orders.get(sizes)
+    if order in ("rows", "columns"):
+        return resampled(rgb, size, columns_first=order == "columns")
+    found = _by_pillow(rgb, size)
+    if order is None:
+        if len(_orders) >= _MOST_SIZES:
+            _orders.clear()
+        _orders[sizes] = "unknown"
+    elif order == "unknown":
+        one_step = size[0] == rgb.shape[0] or size[1] == rgb.shape[1]
+        orders: tuple[Literal["rows", "columns"], ...] = ("rows",) if one_step else ("rows", "columns")
+        equal = [each for each in orders if np.array_equal(found, resampled(rgb, size, columns_first=each == "columns"))]
+        if one_step or len(equal) < 2:  # an image of one colour tells nothing
+            _orders[sizes] = equal[0] if equal else "neither"
+    return found
+
+
+def _by_pillow(rgb: RGB, size: Size) -> RGB:
     resized = Image.fromarray(np.ascontiguousarray(rgb)).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(resized)
+
+
+class NormalValues:
+    """What a network is given for every value of a pixel, so that an image is normalised by looking up instead of arithmetic.
+
+    Args:
+        preprocessing: of the model card.
+    """
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        mean, std, pad = (
+            np.array(values, np.float32) for values in (preprocessing.mean, preprocessing.std, preprocessing.pad_value)
+        )
+        self._values = ((np.arange(256, dtype=np.float32)[:, None] - mean) / std)[None]
+        self._pad = (pad - mean) / std
+
+    def fill(self, pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+        """Normalise pixels into the upper left corner of an array; the rest of it becomes padding.
+
+        Args:
+            pixels: (h, w, C) uint8 in the network's order of channels.
+            out: (H, W, C) float32, C-contiguous, at least as large; written.
+        """
+        rows, columns = pixels.shape[:2]
+        out[:rows, columns:] = self._pad
+        out[rows:] = self._pad
+        if pixels.size:
+            inside = out[:rows, :columns]
+            found = cv2.LUT(np.ascontiguousarray(pixels), self._values, dst=inside)
+            if not np.may_share_memory(found, inside):  # OpenCV writes elsewhere what does not have the form it expects
+                inside[...] = found.reshape(inside.shape)
 
 
 class PixelCanvas:
@@ -79,10 +144,7 @@ class PixelCanvas:
         self._scaled = scaled
         self._content = content
         self._order = preprocessing.channel_order
-        self._mean, self._std, pad = (
-            np.array(values, np.float32) for values in (preprocessing.mean, preprocessing.std, preprocessing.pad_value)
-        )
-        self._pad = (pad - self._mean) / self._std
+        self._normal = NormalValues(preprocessing)
 
     def window(self, top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
         """(1, C, bottom - top, right - left) float32; what lies outside the image is padding."""
@@ -96,9 +158,5 @@ class PixelCanvas:
     def _filled(self, top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
         part = to_network_channels(self._scaled[top:bottom, left:right], self._order)
         found = np.empty((bottom - top, right - left, part.shape[2]), np.float32)
-        found[:] = self._pad
-        rows, columns = part.shape[:2]
-        inside = found[:rows, :columns]
-        np.subtract(part, self._mean, out=inside)
-        inside /= self._std
+        self._normal.fill(part, found)
         return np.ascontiguousarray(found.transpose(2, 0, 1))[None]

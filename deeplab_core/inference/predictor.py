@@ -147,6 +147,7 @@ class Predictor:
         source_key: str = "",
         options: PredictOptions | None = None,
         uncertainty: bool = True,
+        confidence: bool = True,
         cancel: IsCancelled | None = None,
         progress: ProgressCallback | None = None,
     ) -> Prediction:
@@ -157,6 +158,7 @@ class Predictor:
             source_key: content key of the image, handed through.
             options: instead of the predictor's own; ``device`` in them is not looked at.
             uncertainty: also measure what needs the probabilities of all classes; False where only the masks are written.
+            confidence: False leaves the confidence out, (0, 0), unless a CRF gives it anyway; labels are the same.
             cancel: asked before every layer; the work stops once it returns True.
             progress: called with a fraction 0..1 and what is being done.
 
@@ -170,7 +172,7 @@ class Predictor:
             AtrousError: an output stride that the network does not have.
         """
         scores = self.scores(rgb, options=options, cancel=cancel, progress=progress)
-        return self.decide(scores, source_key, options, rgb=rgb, uncertainty=uncertainty, cancel=cancel)
+        return self.decide(scores, source_key, options, rgb=rgb, uncertainty=uncertainty, confidence=confidence, cancel=cancel)
 
     def decide(
         self,
@@ -180,6 +182,7 @@ class Predictor:
         *,
         rgb: RGB | None = None,
         uncertainty: bool = True,
+        confidence: bool = True,
         cancel: IsCancelled | None = None,
     ) -> Prediction:
         """Labels and confidence from scores, refined with the CRF of the options where they have one; that needs ``rgb``.
@@ -194,10 +197,12 @@ class Predictor:
         began, cpu_began = time.perf_counter(), time.process_time()
         notes = scores.report.notes
         labels_only = self.model.engine is not None and self.model.engine.labels_only
-        if options.crf is None:
-            labels, confidence = scores.label_map(options.threshold)
+        if options.crf is None and not confidence:
+            labels, certain = scores.labels(options.threshold), np.empty((0, 0), np.uint8)
+        elif options.crf is None:
+            labels, certain = scores.label_map(options.threshold)
             if labels_only:
-                confidence.fill(255)  # a pixel between two labels is no less certain than the others
+                certain.fill(255)  # a pixel between two labels is no less certain than the others
         elif rgb is None:
             raise ValueError("a CRF needs the picture")
         else:
@@ -214,12 +219,12 @@ class Predictor:
             )
             marginals = crf.marginals(ProbabilitySource.of_scores(scores.weighed(options.threshold)), cancel=cancel)
             catalog = scores.catalog
-            labels, confidence = marginals.labels(catalog.ids.astype(catalog.dtype)), marginals.confidence()
+            labels, certain = marginals.labels(catalog.ids.astype(catalog.dtype)), marginals.confidence()
             notes = (*notes, marginals.note) if marginals.note else notes
         took = scores.report.milliseconds + 1e3 * (time.perf_counter() - began)
         cpu_took = scores.report.cpu_milliseconds + 1e3 * (time.process_time() - cpu_began)
         return Prediction(
-            labels=labels, confidence=confidence, card_id=self.card.id, options=options, source_key=source_key,
+            labels=labels, confidence=certain, card_id=self.card.id, options=options, source_key=source_key,
             report=replace(scores.report, milliseconds=took, cpu_milliseconds=cpu_took, notes=notes),
             uncertainty=uncertainty_scores(scores.weighed(options.threshold)) if uncertainty and not labels_only else {},
         )  # fmt: skip

@@ -6,7 +6,6 @@ A network's scores come on a coarse grid and are upsampled bilinearly. Full-size
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.inference.geometry import AxisTaps, NetworkFrame, axis_taps
-from deeplab_core.kernels.compiled import can_compile
+from deeplab_core.kernels.compiled import can_compile, compiling, may_wait_for_loops
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.uncertainty import entropy, margin_uncertainty, mutual_information
 from deeplab_core.records import RunReport
@@ -34,13 +33,8 @@ LOWEST = -60000.0
 LATTICE = 72
 
 
-#: The thread that compiles the inner loops just now.
-_warming_thread: int | None = None
-
-
 def _kernels() -> ModuleType:
-    # While another thread compiles, slow loops are better than waiting for it.
-    if _warming_thread in (None, threading.get_ident()) and can_compile():
+    if may_wait_for_loops():
         from deeplab_core.kernels import upsampling
 
         return upsampling
@@ -55,15 +49,15 @@ def warm_up() -> None:
     It takes about a second; the first time, before the machine code is kept on disk, some six seconds of CPU. Other threads
     use the numpy twins of the loops until then.
     """
-    global _warming_thread
-    _warming_thread = threading.get_ident()
-    try:
+    with compiling():
         _run_all_loops()
-    finally:
-        _warming_thread = None
 
 
 def _run_all_loops() -> None:
+    if can_compile():
+        from deeplab_core.kernels.resampling import resampled
+
+        resampled(np.zeros((2, 2, 3), np.uint8), (1, 1), columns_first=False)
     frame = NetworkFrame((3, 3), (3, 3), (3, 3))
     catalog = ClassCatalog("warm-up", "", (ClassInfo(0, "a", (0, 0, 0)), ClassInfo(1, "b", (1, 1, 1))))
     grid = ScoreGrid(store_scores(np.zeros((2, 2, 2), np.float32)), frame, False)
@@ -180,6 +174,27 @@ class Scores:
                 rows = slice(top, min(top + step, height))
                 _kernels().decide_mean(self._interleaved(rows), ids, labels[rows], confidence[rows])
         return labels, confidence
+
+    def labels(self, threshold: float | None = None) -> NDArray[Any]:
+        """The labels of :meth:`label_map`, bit for bit, without their confidence: a tenth of the time.
+
+        Args:
+            threshold: as for :meth:`label_map`.
+
+        Returns:
+            (H, W) ids in the catalog's dtype, C-contiguous.
+        """
+        kernels = _kernels()
+        if len(self.grids) > 1 or threshold not in (None, 0.5) or not kernels.PRUNES:
+            return self.label_map(threshold)[0]
+        grid = self.grids[0]
+        labels = np.empty(self.size, self.catalog.dtype)
+        kernels.decide_labels(
+            grid.values.view(np.uint16), kernels.float16_values(),
+            grid.rows.lower, grid.rows.upper, grid.rows.weight,
+            grid.columns.lower, grid.columns.upper, grid.columns.weight, self.catalog.ids.astype(self.catalog.dtype), labels,
+        )  # fmt: skip
+        return labels
 
     def _decide_single(self, ids: NDArray[Any], labels: LabelMap, confidence: NDArray[np.uint8]) -> None:
         grid = self.grids[0]

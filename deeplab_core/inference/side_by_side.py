@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from deeplab_core.flavour import has_torch
 from deeplab_core.inference.device import pick_precision
@@ -51,9 +52,10 @@ def images_at_once(predictor: Predictor, rgb: RGB, images: int) -> int:
     cores = min(cores, predictor.usable_bytes() // predictor.needed_bytes(rgb))
     if cores < 2 or images < max(LEAST_IMAGES, 2 * cores):
         return max(1, cores)
-    together = _seconds(lambda: predictor(rgb))
+    predict = partial(predictor, rgb, uncertainty=False, confidence=False)  # as a run over a folder does
+    together = _seconds(predict)
     with one_thread_each(predictor, cores), ThreadPoolExecutor(cores, initializer=single_thread) as pool:
-        found = _seconds(lambda: [future.result() for future in [pool.submit(predictor, rgb) for _ in range(cores)]])
+        found = _seconds(lambda: [future.result() for future in [pool.submit(predict) for _ in range(cores)]])
     apart, apart_cpu = (spent / cores for spent in found)
     return 1 if together[0] < _WORTH * apart and together[1] <= _MOST_CPU * apart_cpu else cores
 

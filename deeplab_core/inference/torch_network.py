@@ -18,7 +18,7 @@ from deeplab_core.inference.batches import Forward, WindowBatches, to_host
 from deeplab_core.inference.device import PrecisionName
 from deeplab_core.inference.geometry import Size
 from deeplab_core.inference.network import NotFiniteError
-from deeplab_core.inference.pixels import RGB, to_network_channels
+from deeplab_core.inference.pixels import RGB, NormalValues, to_network_channels
 from deeplab_core.inference.scores import LOWEST
 from deeplab_core.networks import ComputeDevice
 from deeplab_core.nn import SegmentationModel, class_logits
@@ -47,7 +47,7 @@ def _uploading(device: torch.device) -> Iterator[None]:
 class Canvas:
     """The scaled image with its padding, as a network of torch sees it; windows of it are made on demand.
 
-    Pixels go to the device as bytes, from pinned memory where it is a GPU, and are normalised there.
+    Pixels go to other devices than the CPU as bytes, from pinned memory where it is a GPU, and are normalised there.
 
     Args:
         scaled: (h, w, 3) uint8 RGB, with a fourth channel where the network takes it.
@@ -64,6 +64,7 @@ class Canvas:
         self._content = content
         self._device = where = torch.device(str(device))
         self._order = preprocessing.channel_order
+        self._normal = NormalValues(preprocessing)
         with _uploading(where):
             mean, std, pad = (
                 torch.tensor(values, dtype=torch.float32, device=where).view(1, 1, -1)
@@ -91,18 +92,26 @@ class Canvas:
 
     def _filled(self, top: int, left: int, bottom: int, right: int) -> Tensor:
         part = to_network_channels(self._scaled[top:bottom, left:right], self._order)
+        height, width = bottom - top, right - left
+        if self._device.type == "cpu":
+            made = torch.empty(height, width, part.shape[2])
+            self._normal.fill(part, made.numpy())
+        else:
+            made = self._normalised_there(part, height, width)
+        return made.permute(2, 0, 1).unsqueeze(0).contiguous(memory_format=torch.channels_last)
+
+    def _normalised_there(self, part: NDArray[np.uint8], height: int, width: int) -> Tensor:
         pixels = torch.from_numpy(np.array(part, order="C"))
         if self._device.type == "cuda":
             pixels = pixels.pin_memory().to(self._device, non_blocking=True)
         else:
             pixels = pixels.to(self._device)
         normal = pixels.float().sub_(self._mean).div_(self._std)
-        height, width = bottom - top, right - left
         if part.shape[:2] != (height, width):
             padded = self._pad.expand(height, width, part.shape[2]).clone()
             padded[: part.shape[0], : part.shape[1]] = normal
             normal = padded
-        return normal.permute(2, 0, 1).unsqueeze(0).contiguous(memory_format=torch.channels_last)
+        return normal
 
 
 def stored(logits: Tensor) -> Tensor:

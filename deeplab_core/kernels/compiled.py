@@ -8,7 +8,9 @@ same figures, more slowly.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast, overload
 
@@ -23,6 +25,8 @@ class _Choice:
 
     allowed = True
     used = False
+    #: The thread that compiles loops just now.
+    compiling: int | None = None
 
 
 def allow_compiled(allowed: bool) -> None:
@@ -40,6 +44,21 @@ def can_compile() -> bool:
         _log.info("numba cannot be imported, so loops are not compiled: %s", error)
         return False
     return True
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """While the context lasts this thread compiles loops, and others do without them rather than wait for it."""
+    _Choice.compiling = threading.get_ident()
+    try:
+        yield
+    finally:
+        _Choice.compiling = None
+
+
+def may_wait_for_loops() -> bool:
+    """Whether loops that :func:`can_compile` allows may be called: no other thread compiles, for which they would wait."""
+    return _Choice.compiling in (None, threading.get_ident()) and can_compile()
 
 
 def use_compiled(pixels: int) -> bool:

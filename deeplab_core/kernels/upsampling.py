@@ -11,6 +11,9 @@ corner values. Hence, without looking at a single pixel:
 Along a pixel row of a cell every score is linear, so its exponential is a geometric sequence: long runs need two exponentials per
 class, not one per pixel.
 
+Where only labels are asked for (:func:`decide_labels`) nothing is exponentiated, and a class with its largest corner below another
+class's smallest corner need not be looked at.
+
 Grids are (gh, gw, C) float32 with the largest score of every point 0. Arithmetic is float32 in one fixed order, so that a single
 pixel asked for later gives the bits of the whole map. ``numpy_kernels`` does the same without a compiler.
 """
@@ -18,6 +21,7 @@ pixel asked for later gives the bits of the whole map. ``numpy_kernels`` does th
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +32,8 @@ from deeplab_core.labels import LabelMap
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.intp]
+#: Bits of float16 numbers.
+Halves = NDArray[np.uint16]
 
 #: Natural logarithm of the probability that the classes left out of a cell's softmax may reach together.
 NEGLIGIBLE = np.float32(math.log(1e-5))
@@ -53,6 +59,8 @@ _STEEPEST = np.float32(60.0)
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
 _SCALE = np.float32(255.0)
+#: The bits of a float16 without its sign.
+_MAGNITUDE = np.uint16(0x7FFF)
 
 
 _compiled = compile_loop(fastmath=_REORDER)
@@ -251,6 +259,129 @@ def decide(
                     confidence[y, x] = np.uint8(_SCALE / total + _HALF)
             x0 = x1
         y0 = y1
+
+
+@_compiled
+def _gather_winners(
+    a: Halves, b: Halves, c: Halves, d: Halves, nearest: Halves, active: NDArray[np.int64]
+) -> int:
+    """Classes that may lead somewhere in the cell of the corners a, b, c, d; returns their number.
+
+    No float16 is positive here, so that the smaller of two has the larger bits below the sign.
+    """
+    bound = _MAGNITUDE
+    for k in range(a.shape[0]):
+        p, q, r, s = a[k] & _MAGNITUDE, b[k] & _MAGNITUDE, c[k] & _MAGNITUDE, d[k] & _MAGNITUDE
+        nearest[k] = min(min(p, q), min(r, s))
+        bound = min(bound, max(max(p, q), max(r, s)))
+    count = 0
+    for k in range(a.shape[0]):
+        if nearest[k] <= bound:
+            active[count] = k
+            count += 1
+    return count
+
+
+@_compiled
+def _leaders(scores: Halves) -> NDArray[np.int32]:
+    """(gh, gw) first class of every point with the score 0."""
+    lead = np.empty(scores.shape[:2], np.int32)
+    last = scores.shape[2] - 1
+    for i in range(scores.shape[0]):
+        for j in range(scores.shape[1]):
+            k = 0
+            while k < last and (scores[i, j, k] & _MAGNITUDE) != 0:
+                k += 1
+            lead[i, j] = k
+    return lead
+
+
+@_compiled
+def _leads_cell(lead: NDArray[np.int32], top: int, bottom: int, left: int, right: int) -> bool:
+    """Whether one class leads at all corners of a cell."""
+    leader = lead[top, left]
+    return bool(lead[top, right] == leader and lead[bottom, left] == leader and lead[bottom, right] == leader)
+
+
+@_compiled
+def decide_labels(
+    scores: Halves,
+    floats: Floats,
+    y_lower: Places,
+    y_upper: Places,
+    y_weight: Floats,
+    x_lower: Places,
+    x_upper: Places,
+    x_weight: Floats,
+    ids: LabelMap,
+    labels: LabelMap,
+) -> None:
+    """The labels of :func:`decide`, bit for bit, of all pixel rows from a whole grid; without their confidence.
+
+    Args:
+        scores: (gh, gw, C) uint16: the bits of float16 scores, the largest of every point 0.
+        floats: (65536,) float32: what the bits of a float16 mean, see :func:`float16_values`.
+        y_lower, y_upper, y_weight: taps of the pixel rows (:class:`geometry.AxisTaps`); x_...: of the pixel columns.
+        ids: (C,) class id of every channel, in the dtype of ``labels``.
+        labels: (H, W), written.
+    """
+    classes = scores.shape[2]
+    lead = _leaders(scores)
+    nearest = np.empty(classes, np.uint16)
+    active = np.empty(classes, np.int64)
+    corners = np.empty((4, classes), np.float32)
+    left = np.empty(classes, np.float32)
+    right = np.empty(classes, np.float32)
+    y0 = 0
+    while y0 < y_lower.shape[0]:
+        y1 = _run_end(y_lower, y0)
+        top, bottom = y_lower[y0], y_upper[y0]
+        x0 = 0
+        while x0 < x_lower.shape[0]:
+            x1 = _run_end(x_lower, x0)
+            if _leads_cell(lead, top, bottom, x_lower[x0], x_upper[x0]):
+                for x in range(x0, x1):
+                    labels[y0, x] = ids[lead[top, x_lower[x0]]]
+            x0 = x1
+        for y in range(y0 + 1, y1):
+            labels[y] = labels[y0]
+        x0 = 0
+        while x0 < x_lower.shape[0]:
+            x1 = _run_end(x_lower, x0)
+            i, j = x_lower[x0], x_upper[x0]
+            if _leads_cell(lead, top, bottom, i, j):
+                x0 = x1
+                continue
+            count = _gather_winners(scores[top, i], scores[top, j], scores[bottom, i], scores[bottom, j], nearest, active)
+            for n in range(count):
+                k = active[n]
+                corners[0, n], corners[1, n] = floats[scores[top, i, k]], floats[scores[top, j, k]]
+                corners[2, n], corners[3, n] = floats[scores[bottom, i, k]], floats[scores[bottom, j, k]]
+            for y in range(y0, y1):
+                wy = y_weight[y]
+                vy = _ONE - wy
+                for n in range(count):
+                    left[n] = corners[0, n] * vy + corners[2, n] * wy
+                    right[n] = corners[1, n] * vy + corners[3, n] * wy
+                for x in range(x0, x1):
+                    wx = x_weight[x]
+                    vx = _ONE - wx
+                    best = 0
+                    largest = left[0] * vx + right[0] * wx
+                    for n in range(1, count):
+                        value = left[n] * vx + right[n] * wx
+                        if value > largest:
+                            largest = value
+                            best = n
+                    labels[y, x] = ids[active[best]]
+            x0 = x1
+        y0 = y1
+
+
+@cache
+def float16_values() -> Floats:
+    """(65536,) float32: the number that every 16 bits are as a float16."""
+    return np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
 
 
 @_compiled

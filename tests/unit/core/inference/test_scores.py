@@ -13,6 +13,7 @@ from deeplab_core.inference import ScoreGrid, Scores, ScoreStore, warm_up
 from deeplab_core.inference import scores as scores_module
 from deeplab_core.inference.geometry import NetworkFrame
 from deeplab_core.inference.scores import store_scores
+from deeplab_core.kernels import compiled
 from deeplab_core.kernels import upsampling_numpy as numpy_kernels
 from tests.unit.core.inference.networks import catalog
 
@@ -98,6 +99,40 @@ def test_numpy_twin_gives_the_same_labels(monkeypatch: pytest.MonkeyPatch) -> No
         assert np.abs(confidence.astype(int) - other_confidence).max() <= 1
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.tuples(sizes, sizes), st.tuples(st.integers(1, 12), st.integers(1, 12)), st.integers(1, 6), st.booleans(), st.booleans(),
+       st.sampled_from([1e-7, 0.4, 3.0, 900.0, 7e4]), st.booleans(), st.integers(0, 999))  # fmt: skip
+def test_labels_alone_are_those_of_the_map_also_at_ties(
+    image: tuple[int, int], grid: tuple[int, int], classes: int, align: bool, mirrored: bool, spread: float, ties: bool, seed: int
+) -> None:
+    values = np.random.default_rng(seed).normal(0, spread, (*grid, classes)).astype(np.float32)
+    if ties:  # few values, so that classes are equal at corners, along edges and between them
+        values = np.float32(spread) * np.rint(values / np.float32(spread))
+    frame = NetworkFrame(image, image, image)
+    scores = Scores((ScoreGrid(store_scores(values), frame, align, mirrored),), catalog(classes, first_id=3))
+    labels = scores.labels()
+    np.testing.assert_array_equal(labels, scores.label_map()[0])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(scores_module, "_kernels", lambda: numpy_kernels)
+        np.testing.assert_array_equal(labels, scores.labels())
+    assert labels.flags.c_contiguous
+
+
+def test_labels_alone_of_large_cells_many_classes_and_thresholds() -> None:
+    for scores in (
+        random_scores((90, 400), (3, 4), classes=9, spread=0.5),
+        random_scores((90, 400), (9, 12), classes=300, spread=2.0),
+        random_scores((20, 30), (90, 70)),
+        Scores((random_scores((33, 21), (5, 4)).grids[0], random_scores((33, 21), (4, 5), seed=1).grids[0]), catalog()),
+    ):
+        labels = scores.labels()
+        np.testing.assert_array_equal(labels, scores.label_map()[0])
+        assert labels.dtype == scores.catalog.dtype
+    two = random_scores((40, 50), (5, 6), classes=2)
+    for threshold in (None, 0.2, 0.5, 0.9):
+        np.testing.assert_array_equal(two.labels(threshold), two.label_map(threshold)[0])
+
+
 def test_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     single = random_scores((64, 48), (9, 7), seed=2)
     several = Scores((single.grids[0], random_scores((64, 48), (5, 6)).grids[0]), catalog())
@@ -150,13 +185,14 @@ def test_store_is_bounded_by_bytes_and_forgets_the_longest_unused() -> None:
 
 def test_nobody_waits_for_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scores_module._kernels() is not numpy_kernels
-    monkeypatch.setattr(scores_module, "_warming_thread", -1)  # another thread compiles
-    assert scores_module._kernels() is numpy_kernels
-    expected = random_scores((31, 17), (4, 5)).label_map()
-    monkeypatch.setattr(scores_module, "_warming_thread", None)
+    with monkeypatch.context() as patched:
+        patched.setattr(compiled._Choice, "compiling", -1)  # another thread compiles
+        assert scores_module._kernels() is numpy_kernels
+        expected = random_scores((31, 17), (4, 5)).label_map()
+        np.testing.assert_array_equal(random_scores((31, 17), (4, 5)).labels(), expected[0])
     np.testing.assert_array_equal(random_scores((31, 17), (4, 5)).label_map()[0], expected[0])
     warm_up()
-    assert scores_module._warming_thread is None
+    assert compiled._Choice.compiling is None
 
 
 def test_steep_scores_over_long_runs() -> None:
