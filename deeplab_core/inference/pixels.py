@@ -110,7 +110,7 @@ class NormalValues:
         mean, std, pad = (
             np.array(values, np.float32) for values in (preprocessing.mean, preprocessing.std, preprocessing.pad_value)
         )
-        self._values = ((np.arange(256, dtype=np.float32)[:, None] - mean) / std)[None]
+        self._values = (np.arange(256, dtype=np.float32)[:, None] - mean) / std
         self._pad = (pad - mean) / std
 
     def fill(self, pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
@@ -124,10 +124,23 @@ class NormalValues:
         out[:rows, columns:] = self._pad
         out[rows:] = self._pad
         if pixels.size:
-            inside = out[:rows, :columns]
-            found = cv2.LUT(np.ascontiguousarray(pixels), self._values, dst=inside)
-            if not np.may_share_memory(found, inside):  # OpenCV writes elsewhere what does not have the form it expects
-                inside[...] = found.reshape(inside.shape)
+            _look_up(np.ascontiguousarray(pixels), self._values, out[:rows, :columns])
+
+    def fill_planes(self, pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+        """As :meth:`fill`, into (C, H, W)."""
+        rows, columns = pixels.shape[:2]
+        out[:, :rows, columns:] = self._pad[:, None, None]
+        out[:, rows:] = self._pad[:, None, None]
+        if pixels.size:
+            for plane, values, place in zip(cv2.split(np.ascontiguousarray(pixels)), self._values.T, out, strict=True):
+                _look_up(np.asarray(plane), values, place[:rows, :columns])
+
+
+def _look_up(pixels: NDArray[np.uint8], values: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Write the value of each byte; ``values`` are (256,), or (256, C) for every channel its own."""
+    found = cv2.LUT(pixels, np.ascontiguousarray(values)[None], dst=out)
+    if not np.may_share_memory(found, out):  # OpenCV writes elsewhere what does not have the form it expects
+        out[...] = found.reshape(out.shape)
 
 
 class PixelCanvas:
@@ -157,6 +170,6 @@ class PixelCanvas:
 
     def _filled(self, top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
         part = to_network_channels(self._scaled[top:bottom, left:right], self._order)
-        found = np.empty((bottom - top, right - left, part.shape[2]), np.float32)
-        self._normal.fill(part, found)
-        return np.ascontiguousarray(found.transpose(2, 0, 1))[None]
+        found = np.empty((1, part.shape[2], bottom - top, right - left), np.float32)
+        self._normal.fill_planes(part, found[0])
+        return found

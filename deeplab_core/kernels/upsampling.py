@@ -11,8 +11,8 @@ corner values. Hence, without looking at a single pixel:
 Along a pixel row of a cell every score is linear, so its exponential is a geometric sequence: long runs need two exponentials per
 class, not one per pixel.
 
-Where only labels are asked for (:func:`decide_labels`) nothing is exponentiated, and a class with its largest corner below another
-class's smallest corner need not be looked at.
+Where only labels are asked for (:func:`decide_labels`) nothing is exponentiated, and a class with its largest corner below the
+smallest corner of another need not be looked at.
 
 Grids are (gh, gw, C) float32 with the largest score of every point 0. Arithmetic is float32 in one fixed order, so that a single
 pixel asked for later gives the bits of the whole map. ``numpy_kernels`` does the same without a compiler.
@@ -262,9 +262,7 @@ def decide(
 
 
 @_compiled
-def _gather_winners(
-    a: Halves, b: Halves, c: Halves, d: Halves, nearest: Halves, active: NDArray[np.int64]
-) -> int:
+def _gather_winners(a: Halves, b: Halves, c: Halves, d: Halves, nearest: Halves, active: NDArray[np.int64]) -> int:
     """Classes that may lead somewhere in the cell of the corners a, b, c, d; returns their number.
 
     No float16 is positive here, so that the smaller of two has the larger bits below the sign.

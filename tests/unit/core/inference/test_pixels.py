@@ -26,7 +26,7 @@ def by_pillow(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(rgb).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.tuples(sides, sides), st.tuples(sides, sides), st.booleans(), st.integers(0, 999))
 def test_every_step_rounds_as_pillow(before: tuple[int, int], after: tuple[int, int], black_and_white: bool, seed: int) -> None:
     rgb = np.random.default_rng(seed).integers(0, 256, (*before, 3), np.uint8)
