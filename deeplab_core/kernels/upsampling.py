@@ -45,7 +45,7 @@ _EXP_STEP = np.float32(1.0 / 32.0)
 _EXP_CENTRE = np.float32(0.3125)
 _E0, _E1, _E2, _E3, _E4, _E5, _E6 = (np.float32(math.exp(-0.3125) / math.factorial(n)) for n in range(7))
 
-#: Sums may be reordered into vectors; products and sums are never fused, so labels are the same on every processor.
+#: Sums over classes may be reordered into vectors; products and sums are never fused.
 _REORDER = {"reassoc", "nnan", "nsz"}
 
 #: Whether strips may be large because only undecided cells cost anything.
@@ -64,6 +64,12 @@ _MAGNITUDE = np.uint16(0x7FFF)
 
 
 _compiled = compile_loop(fastmath=_REORDER)
+
+
+@compile_loop
+def _between(low: np.float32, high: np.float32, low_weight: np.float32, high_weight: np.float32) -> np.float32:
+    """A score between two others. No liberty is taken with it: labels are the same everywhere, with or without confidence."""
+    return low * low_weight + high * high_weight
 
 
 @_compiled
@@ -97,7 +103,7 @@ def _weigh_pixel(left: Floats, right: Floats, count: int, wx: np.float32, values
     vx = _ONE - wx
     largest = np.float32(-np.inf)
     for n in range(count):
-        values[n] = left[n] * vx + right[n] * wx
+        values[n] = _between(left[n], right[n], vx, wx)
         largest = max(largest, values[n])
     best = 0
     while values[best] < largest:
@@ -167,9 +173,9 @@ def _decide_run(
             wx = x_weight[x]
             vx = _ONE - wx
             best = 0
-            largest = left[0] * vx + right[0] * wx
+            largest = _between(left[0], right[0], vx, wx)
             for n in range(1, count):
-                value = left[n] * vx + right[n] * wx
+                value = _between(left[n], right[n], vx, wx)
                 if value > largest:
                     largest = value
                     best = n
@@ -247,8 +253,8 @@ def decide(
                 vy = _ONE - wy
                 for n in range(count):
                     k = active[n]
-                    left[n] = a[k] * vy + c[k] * wy
-                    right[n] = b[k] * vy + d[k] * wy
+                    left[n] = _between(a[k], c[k], vy, wy)
+                    right[n] = _between(b[k], d[k], vy, wy)
                 if long_run and _decide_run(left, right, count, x_weight, x0, x1, fixed, values, ratios, winners, confidence[y]):
                     for x in range(x0, x1):
                         labels[y, x] = ids[active[winners[x]]]
@@ -359,15 +365,15 @@ def decide_labels(
                 wy = y_weight[y]
                 vy = _ONE - wy
                 for n in range(count):
-                    left[n] = corners[0, n] * vy + corners[2, n] * wy
-                    right[n] = corners[1, n] * vy + corners[3, n] * wy
+                    left[n] = _between(corners[0, n], corners[2, n], vy, wy)
+                    right[n] = _between(corners[1, n], corners[3, n], vy, wy)
                 for x in range(x0, x1):
                     wx = x_weight[x]
                     vx = _ONE - wx
                     best = 0
-                    largest = left[0] * vx + right[0] * wx
+                    largest = _between(left[0], right[0], vx, wx)
                     for n in range(1, count):
-                        value = left[n] * vx + right[n] * wx
+                        value = _between(left[n], right[n], vx, wx)
                         if value > largest:
                             largest = value
                             best = n
@@ -419,8 +425,8 @@ def add_probabilities(
                 vy = _ONE - wy
                 for n in range(count):
                     k = active[n]
-                    left[n] = a[k] * vy + c[k] * wy
-                    right[n] = b[k] * vy + d[k] * wy
+                    left[n] = _between(a[k], c[k], vy, wy)
+                    right[n] = _between(b[k], d[k], vy, wy)
                 for x in range(x0, x1):
                     _best, total = _weigh_pixel(left, right, count, x_weight[x], values)
                     part = share / total

@@ -99,7 +99,7 @@ def test_numpy_twin_gives_the_same_labels(monkeypatch: pytest.MonkeyPatch) -> No
         assert np.abs(confidence.astype(int) - other_confidence).max() <= 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.tuples(sizes, sizes), st.tuples(st.integers(1, 12), st.integers(1, 12)), st.integers(1, 6), st.booleans(),
        st.booleans(), st.sampled_from([1e-7, 0.4, 3.0, 900.0, 7e4]), st.booleans(), st.integers(0, 999))  # fmt: skip
 def test_labels_alone_are_those_of_the_map_also_at_ties(
