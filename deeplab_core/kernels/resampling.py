@@ -24,7 +24,7 @@ _BITS = 22
 _HALF = np.int32(1 << (_BITS - 1))
 
 
-class Taps(NamedTuple):
+class RowWeights(NamedTuple):
     """What every place along an axis is made of.
 
     Attributes:
@@ -56,21 +56,21 @@ def resampled(rgb: Bytes, size: tuple[int, int], *, columns_first: bool) -> Byte
 
 
 def _down(rows: Bytes, height: int) -> Bytes:
-    return rows if height == len(rows) else _weighed(rows, _taps(len(rows), height))
+    return rows if height == len(rows) else _weighed(rows, _row_weights(len(rows), height))
 
 
 def _across(rows: Bytes, width: int) -> Bytes:
     return rows if width == rows.shape[1] else np.asarray(cv2.transpose(_down(np.asarray(cv2.transpose(rows)), width)))
 
 
-def _weighed(rows: Bytes, taps: Taps) -> Bytes:
-    out = np.empty((len(taps.first), *rows.shape[1:]), np.uint8)
-    _weigh(rows.reshape(len(rows), -1), taps.first, taps.count, taps.weights, out.reshape(len(out), -1))
+def _weighed(rows: Bytes, by: RowWeights) -> Bytes:
+    out = np.empty((len(by.first), *rows.shape[1:]), np.uint8)
+    _weigh(rows.reshape(len(rows), -1), by.first, by.count, by.weights, out.reshape(len(out), -1))
     return out
 
 
 @lru_cache(64)
-def _taps(before: int, after: int) -> Taps:
+def _row_weights(before: int, after: int) -> RowWeights:
     """Those of Pillow's triangle filter, in its order of operations."""
     scale = before / after
     reach = max(scale, 1.0)
@@ -81,7 +81,7 @@ def _taps(before: int, after: int) -> Taps:
     distance = np.abs((place + first[:, None] - centre[:, None] + 0.5) * (1.0 / reach))
     shares = np.where((place < count[:, None]) & (distance < 1.0), 1.0 - distance, 0.0)
     shares /= np.add.accumulate(shares, axis=1)[:, -1:]
-    return Taps(first, count, (shares * (1 << _BITS) + 0.5).astype(np.int32))
+    return RowWeights(first, count, (shares * (1 << _BITS) + 0.5).astype(np.int32))
 
 
 @compile_loop
