@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from app.worker.heartbeat import Vitals, ending, read_vitals, run_alive
+from app.worker.pipe import receive, send
 from deeplab_core.errors import message
 
 _log = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ class WorkerLink:
         self._writer.start()
         try:
             while True:
-                self._on_message(ours.recv())
+                self._on_message(receive(ours))
         except (EOFError, OSError):
             pass
         except Exception as error:  # a message that cannot be unpickled: nothing after it can be trusted
@@ -149,6 +150,6 @@ class WorkerLink:
         assert connection is not None
         while (message := self._outbox.get()) is not None:
             try:
-                connection.send(message)
+                send(connection, message)
             except (OSError, ValueError):  # the reader notices the end and says why
                 return

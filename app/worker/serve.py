@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 
 from app.worker.correction_messages import AskScribble, PrepareRegions
 from app.worker.messages import Answer, Cancel, Hello, Learn, Progress, Request, Shutdown, WasCancelled
+from app.worker.pipe import receive, send
 from app.worker.request_queue import RequestQueue
 from app.worker.session import ComputeSession, hello
 from deeplab_core.correction.warm_up import warm_up as warm_up_corrections
@@ -41,7 +42,7 @@ class _Sender:
         """Send; a window that is gone is noticed by the listener."""
         with self._lock:
             try:
-                self._connection.send(message)
+                send(self._connection, message)
             except (BrokenPipeError, ConnectionError, OSError):
                 _log.info("%s has no receiver any more", type(message).__name__)
 
@@ -50,7 +51,7 @@ def _listen(connection: Connection, queue: RequestQueue, sender: _Sender) -> Non
     """Receive until the pipe closes; it closes when the window's process ends, however it ends."""
     try:
         while True:
-            message = connection.recv()
+            message = receive(connection)
             if isinstance(message, Request):
                 queue.put(message)
             elif isinstance(message, Cancel):
