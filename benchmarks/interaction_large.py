@@ -64,14 +64,13 @@ def _large(asked: argparse.Namespace, folder: Path, decode: float) -> None:
         ("new project, with a look at its ground truth", lambda: desk.program.new_project.open(folder, ask=False)),
         ("next image", desk.program.projects.next_image),
     ):
-        before, began = session.image, time.perf_counter()
+        before, began = None if session.image is None else session.image.id, time.perf_counter()
         action()
-        desk.until(lambda before=before: session.image is not before)  # type: ignore[misc]
+        desk.until(lambda before=before: session.image is not None and session.image.id != before)  # type: ignore[misc]
         desk.counter.painted.clear()
         desk.until(lambda: desk.counter.painted)
         seen = time.perf_counter() - began
         print(f"  {name}: first pixels after {seen:.2f} s, decoding alone {decode:.2f} s (aim: {PIXELS_S:g} s more)")
-        del before
         desk.settle()
         memory(desk, f"{name}")
     began = time.perf_counter()

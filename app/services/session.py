@@ -173,6 +173,14 @@ class Session(QObject):
         """The project is closed: nothing is open any more."""
         self.project = self.image = self.opening = self.autosaver = self.prepared = None
 
+    def leave_image(self) -> None:
+        """Have no image in view; what is unsaved of it is being saved. Its document and its steps go once they are not needed."""
+        if self.autosaver is not None:
+            self.autosaver.leave()
+            if self.history is not None:
+                self.history.keep_only(self.autosaver.images)
+        self.image = None
+
     # -- requests --------------------------------------------------------------------------------------------------------
 
     def open_image(self, image: int, onward: Iterator[int] | None = None) -> None:

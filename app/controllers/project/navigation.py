@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from app.controllers.project.health import ProjectHealth, UnreadableImages
 from app.services.autosave import Autosaver, SaveState
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
-from app.services.read_ahead import ReadAhead
+from app.services.read_ahead import MOST_PIXELS, ReadAhead
 from app.services.services import Services
 from app.services.session import OpenImage, ReadParts, Unreadable, read_parts
 from app.services.settings import RecentFolders
@@ -31,7 +30,6 @@ from app.viewmodels.project.image_list import around, beside
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, MessageText, StorageError, join_messages
 
-_LOG = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
 
 
@@ -278,6 +276,8 @@ class ProjectController(QObject):
             return
         self._session.opening = image
         self._edit.commit_stroke()
+        if self._session.image is not None and self._session.image.document.labels.size > MOST_PIXELS:
+            self._clear_view()  # two of this size take more memory than the window should (ADR 172)
         unsaved = autosaver.held(image)
 
         def done(found: ReadParts) -> None:
@@ -335,14 +335,15 @@ class ProjectController(QObject):
         self._update_context()
         self._session.imageChanged.emit(self._session.image)
 
-    def _show_unreadable(self, found: Unreadable) -> None:
-        """Take the image in view away, its work saved, and say why the one that was chosen is not shown."""
+    def _clear_view(self) -> None:
         self._edit.set_document(None)
-        if self._session.autosaver is not None:
-            self._session.autosaver.leave()
-        self._session.image = None
+        self._session.leave_image()
         self._update_context()
         self._session.imageChanged.emit(None)
+
+    def _show_unreadable(self, found: Unreadable) -> None:
+        """Take the image in view away, and say why the one that was chosen is not shown."""
+        self._clear_view()
         self._session.unreadableShown.emit(found)
 
     def _reload_image(self, work: Callable[[], object]) -> None:
@@ -439,9 +440,8 @@ class ProjectController(QObject):
             onward = (order[further] for further in range(place + direction, len(order) if direction > 0 else -1, direction))
             self.open_image(order[place], onward)
         else:
-            self._notifier.info(
-                tr("This is the last image") if direction > 0 else tr("This is the first image"), replace_key="go"
-            )
+            end = tr("This is the last image") if direction > 0 else tr("This is the first image")
+            self._notifier.info(end, replace_key="go")
 
     def _step_to(self, direction: int, wanted: Callable[[int], bool]) -> None:
         self._likely = lambda: next(around(self._order, self._place(), direction, wanted), None)

@@ -99,6 +99,11 @@ class EarlyPicture(QWidget):
         super().__init__()
         self._picture, self._theme = picture, theme
 
+    def show_picture(self, picture: QImage, theme: Theme) -> None:
+        """Show another image."""
+        self._picture, self._theme = picture, theme
+        self.update()
+
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)

@@ -26,6 +26,7 @@ from app.ui.compare.presenter import ComparePresenter
 from app.ui.evaluate.presenter import EvaluationPresenter
 from app.ui.predict.presenter import ModelPresenter, ReceptiveFieldPresenter
 from app.ui.project.data_presenter import DataPresenter
+from app.ui.project.early_picture import EarlyPicture
 from app.ui.project.image_list_model import ImageListModel
 from app.ui.project.labels_presenter import LabelsPresenter
 from app.ui.project.presenter import ImagesPresenter
@@ -49,6 +50,7 @@ class WindowPresenter(QObject):
         self.canvas.set_theme(window.theme)
         self._picture: PictureSource | None = None
         self._pictured: OpenImage | None = None
+        self._still: EarlyPicture | None = None
         self._figures: ImageFigures | None = None
         self._in_band: float | None = None
         self.adjust_dialog: AdjustDialog | None = None
@@ -109,6 +111,8 @@ class WindowPresenter(QObject):
     def _show_image(self, image: OpenImage | None) -> None:
         self._figures, self._in_band = None, None
         if image is None:
+            if self.program.session.opening is not None and self.window.stack.currentWidget() is self.canvas:
+                self._show_still()
             self._picture, self._pictured = None, None
             self.canvas.set_layers(None)
             return
@@ -120,6 +124,14 @@ class WindowPresenter(QObject):
         self.window.show_canvas(self.canvas, front=not listed)
         if not listed and not self.window.focus.typing:
             self.window.focus.give_back()
+
+    def _show_still(self) -> None:
+        """A large image makes room for the next one: what it looked like stays until that comes."""
+        still = self.canvas.grab().toImage()
+        if self._still is None:
+            self._still = EarlyPicture(still, self.window.theme)
+        self._still.show_picture(still, self.window.theme)
+        self.window.show_instead(self._still)
 
     def _follow_catalog(self) -> None:
         image, catalog = self.program.session.image, self.program.classes.catalog
