@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +181,11 @@ class Session(QObject):
             if self.history is not None:
                 self.history.keep_only(self.autosaver.images)
         self.image = None
+
+    def announce_left(self) -> None:
+        """Say that no image is in view, and free what the last one took: some of it lies in circles of references."""
+        self.imageChanged.emit(None)
+        gc.collect()
 
     # -- requests --------------------------------------------------------------------------------------------------------
 

@@ -339,7 +339,7 @@ class ProjectController(QObject):
         self._edit.set_document(None)
         self._session.leave_image()
         self._update_context()
-        self._session.imageChanged.emit(None)
+        self._session.announce_left()
 
     def _show_unreadable(self, found: Unreadable) -> None:
         """Take the image in view away, and say why the one that was chosen is not shown."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 
 import pytest
@@ -26,7 +25,6 @@ def test_the_last_image_is_free_before_the_next_is_read(studio: Studio, folder, 
     read, held = session_module.read_pixels, []
 
     def reading(project, image):
-        gc.collect()
         held.append(pixels() is not None)
         return read(project, image)
 
