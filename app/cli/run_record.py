@@ -11,7 +11,6 @@ import click
 from app.cli.predict_run import named_options
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.flavour import install_command, require_torch
-from deeplab_core.masks.output_marker import RUN_RECORD
 from deeplab_core.reading import read_json
 
 if TYPE_CHECKING:
@@ -64,6 +63,8 @@ def asked_engine(
 
 def read_run_record(folder: Path) -> dict[str, Any] | None:
     """The record of a folder of masks; None if it is missing, or no record."""
+    from deeplab_core.masks.output_marker import RUN_RECORD
+
     path = folder / RUN_RECORD
     try:
         record = read_json(path) if path.is_file() else None
@@ -126,6 +127,7 @@ def keep_run_record(out: Path, record: dict[str, Any], *, resume: bool, write: b
         click.UsageError: masks of another run would be kept.
     """
     from deeplab_core.atomic import atomic_write
+    from deeplab_core.masks.output_marker import RUN_RECORD
 
     if resume and (out / RUN_RECORD).is_file():
         refuse_other_run(out, read_run_record(out) or {}, record)

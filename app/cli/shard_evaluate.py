@@ -15,7 +15,6 @@ from app.cli.run_record import recorded_threshold
 from app.cli.shares import ShardOptions, Share, sharing
 from app.cli.terminal import say
 from deeplab_core.errors import AtrousError, DataFileError
-from deeplab_core.masks.output_marker import RUN_RECORD
 from deeplab_core.parallel import available_cores
 from deeplab_core.wording import count
 
@@ -63,6 +62,7 @@ def evaluate_shards(
         AtrousError: the shards cannot be listed, or the folder has parts of other settings.
     """
     from deeplab_core.analysis.partial import write_list
+    from deeplab_core.masks.output_marker import RUN_RECORD
     from deeplab_core.shards import ResultFolder
 
     results = ResultFolder(partials)
