@@ -3,8 +3,9 @@
 The peers' route is what their example code does: normalise, forward pass as built (NCHW memory, batch norms as layers) under
 ``torch.no_grad``, logits upsampled to the image, ``max(1)[1]``. ``VainF`` is its network built from our layers (its MobileNetV2
 pads before the expansion, its decoder has one dense convolution); segmentation_models.pytorch is that library's own network;
-its weights are then loaded into ours. CPU time of one thread, medians of interleaved runs in one process, so that only ratios
-count; the fastest runs beside them, since neighbours on a shared host take memory bandwidth in turns::
+its weights are then loaded into ours. Ours gives labels only, as the peers' route and ``atrous predict`` do. CPU time of one
+thread, medians of interleaved runs in one process, so that only ratios count; the fastest runs beside them, since neighbours on
+a shared host take memory bandwidth in turns::
 
     python benchmarks/engines.py [--runs 7] [--networks NAME ...] [--precision bf16] [--json out/engines.json]
 
@@ -108,7 +109,11 @@ def row(name: str, runs: int, precision: Precision) -> dict[str, Any]:
     computes = [engine for engine in installed_engines() if engine == "openvino" or precision == "fp32"]
     for engine in ("torch", *computes):
         options = PredictOptions(engine=engine, resize="native", precision=precision)
-        calls[engine] = lambda options=options: predictor(rgb, options=options).labels  # type: ignore[misc]
+        calls[engine] = lambda options=options: (
+            predictor(  # type: ignore[misc]
+                rgb, options=options, uncertainty=False, confidence=False
+            ).labels
+        )
     labels = {engine: call() for engine, call in calls.items()}
     times: dict[str, list[float]] = {engine: [] for engine in calls}
     for _ in range(runs):
