@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,8 @@ def row(name: str, runs: int, precision: Precision) -> dict[str, Any]:
     computes = [engine for engine in installed_engines() if engine == "openvino" or precision == "fp32"]
     for engine in ("torch", *computes):
         options = PredictOptions(engine=engine, resize="native", precision=precision)
-        calls[engine] = lambda options=options: (
-            predictor(  # type: ignore[misc]
-                rgb, options=options, uncertainty=False, confidence=False
-            ).labels
-        )
+        labels_only = partial(predictor, rgb, options=options, uncertainty=False, confidence=False)
+        calls[engine] = lambda labels_only=labels_only: labels_only().labels  # type: ignore[misc]
     labels = {engine: call() for engine, call in calls.items()}
     times: dict[str, list[float]] = {engine: [] for engine in calls}
     for _ in range(runs):
