@@ -160,6 +160,7 @@ class ClassesDock(Panel):
         self.mean_delta = toned(tone="good")
         self.header.addWidget(self.mean)
         self.header.addWidget(self.mean_delta)
+        self.mean_delta.hide()  # an empty label takes room, too: of a character until its first text, of nothing after it
         self.finder = QLineEdit()
         self.finder.setPlaceholderText(tr("Find a class"))
         self.finder.setClearButtonEnabled(True)
@@ -228,6 +229,7 @@ class ClassesDock(Panel):
         self.mean.setText("" if iou is None else tr("mIoU {iou}", iou=percent(iou)))
         shown = delta is not None and abs(delta) >= LEAST_DELTA
         self.mean_delta.setText(points(delta) if shown and delta is not None else "")
+        self.mean_delta.setVisible(shown)
         set_tone(self.mean_delta, "bad" if delta is not None and delta < 0 else "good")
         self.note.setText(note)
         lead = tr("{note}\nClick to see where the wrong pixels are", note=note) if note else tr("Where the wrong pixels are")

@@ -15,6 +15,7 @@ from app.services.notifications import Choice, Notifier
 from app.services.thumbnails import SIDE, ThumbnailLoader
 from app.state.image_record import ImageFlag, ImageRecord, ImageStatus
 from app.ui.annotate.classes_dock import ClassesDock
+from app.ui.common.panel import PADDING
 from app.ui.evaluate.trimap_dock import TrimapDock
 from app.ui.project.image_list_model import ImageListModel, SortBy
 from app.ui.project.images_dock import ImagesDock
@@ -220,6 +221,20 @@ def test_figures_lead_to_what_is_behind_them(classes, qtbot):
     classes.set_rows([ClassRow(3, "bird", (1, 2, 3), share=0.1)])  # without truth there is no figure to click
     qtbot.mouseClick(classes.view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(place.x(), 10))
     assert heard == [3, "figures", "chosen"]
+
+
+def test_the_mean_ends_at_the_edge_of_its_header_whatever_was_shown_before(classes, qtbot):
+    def room(label: QWidget) -> int:
+        """Room between a label and the edge of the header, px."""
+        header = classes.titleBarWidget()
+        return header.width() - label.mapTo(header, label.rect().topRight()).x() - 1
+
+    classes.set_mean(0.946, None, "")  # a label that never had a text would ask for the width of a character
+    qtbot.waitUntil(lambda: room(classes.mean) == PADDING)
+    classes.set_mean(0.946, 0.02, "")
+    qtbot.waitUntil(lambda: room(classes.mean_delta) == PADDING < room(classes.mean))
+    classes.set_mean(0.946, 0.0, "")
+    qtbot.waitUntil(lambda: room(classes.mean) == PADDING)
 
 
 def test_painting_a_row_shows_its_colour(classes):
