@@ -117,8 +117,10 @@ def reaching(url: str, what: str = "it") -> Iterator[None]:
 def opened(url: str, start: int = 0) -> Iterator[SteadyStream]:
     """A file to read from byte ``start`` of its (decompressed) content on. Raises StorageError."""
     fsspec = fsspec_module()
+    # fsspec looks at what follows the last dot: it knows neither .tgz nor an address that ends with a signature.
+    packed = "gzip" if _ending(url) in (".tar.gz", ".tgz") else None
     with reaching(url):
-        stream = SteadyStream(url, start, lambda: fsspec.open(url, "rb", compression="infer").open())
+        stream = SteadyStream(url, start, lambda: fsspec.open(url, "rb", compression=packed).open())
     try:
         yield stream
     finally:
@@ -324,9 +326,7 @@ class ResultFolder:
         """Whether a file of this name is there. Raises StorageError."""
         if self.local:
             return (Path(self.place) / name).is_file()
-        system, path = file_system(self.address(name))
-        with reaching(self.address(name)):
-            return bool(again(self.address(name), lambda: system.exists(path)))
+        return version_of(self.address(name), missing="") != ""  # fsspec's own answer is no while a store is away
 
     def read(self, name: str) -> bytes:
         """The content of a file. Raises StorageError."""

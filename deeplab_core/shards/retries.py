@@ -6,6 +6,7 @@ import errno
 import gzip
 import logging
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ _PASSING_ERRNO = frozenset({
 #: A wrong name, missing rights or damage, which stay.
 _LASTING = (
     AtrousError, FileExistsError, IsADirectoryError, LookupError, NotADirectoryError, NotImplementedError, PermissionError,
-    ImportError, TypeError, ValueError, EOFError, MemoryError, gzip.BadGzipFile,
+    ImportError, TypeError, ValueError, EOFError, MemoryError, gzip.BadGzipFile, zlib.error,
 )  # fmt: skip
 
 
@@ -41,7 +42,20 @@ def is_missing(error: Exception) -> bool:
     """Whether a store says that there is no such file, and not that it is away or refuses."""
     if not isinstance(error, FileNotFoundError):
         return False
-    return error.__cause__ is None or getattr(error.__cause__, "status", None) in (404, 410)
+    cause = error.__cause__
+    return cause is None or isinstance(cause, (FileNotFoundError, LookupError)) or _status(cause) in (404, 410)
+
+
+def _status(error: BaseException) -> int | None:
+    """What a server answered: each client library has a place of its own for it (aiohttp, Azure's, botocore)."""
+    response = getattr(error, "response", None)
+    answer = response.get("ResponseMetadata") if isinstance(response, dict) else None
+    places = (
+        getattr(error, "status", None),
+        getattr(error, "status_code", None),
+        answer.get("HTTPStatusCode") if isinstance(answer, dict) else None,
+    )
+    return next((place for place in places if isinstance(place, int) and place > 0), None)
 
 
 def is_passing(error: Exception) -> bool:
@@ -49,8 +63,8 @@ def is_passing(error: Exception) -> bool:
     if is_missing(error):
         return False
     cause = cause_of(error)
-    status = getattr(cause, "status", None)
-    if isinstance(status, int) and status > 0:
+    status = _status(cause)
+    if status is not None:
         return status in _PASSING_STATUS
     if isinstance(cause, _LASTING):
         return False

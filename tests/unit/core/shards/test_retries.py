@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import logging
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,18 @@ import pytest
 from pyarrow import parquet
 
 from deeplab_core.errors import StorageError
-from deeplab_core.shards import BrokenSample, Fields, ShardSample, list_shards, read_shard, retries, shard_version
+from deeplab_core.shards import (
+    BrokenSample,
+    Fields,
+    ResultFolder,
+    ShardSample,
+    list_shards,
+    read_shard,
+    retries,
+    shard_version,
+)
 from deeplab_core.shards.places import opened, read_range, version_of
-from deeplab_core.shards.retries import SteadyStream, again, is_passing
+from deeplab_core.shards.retries import SteadyStream, again, is_missing, is_passing
 from tests.fakes.shards import write_tar
 from tests.file_server import FileServer, serving
 
@@ -126,11 +137,74 @@ def test_a_stream_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch, waited: 
         (TimeoutError(), True), (ConnectionResetError(errno.ECONNRESET, "reset"), True), (OSError(errno.EIO, "disk"), True),
         (OSError("no number"), True), (RuntimeError("of a store"), True), (FileNotFoundError("x"), False),
         (PermissionError(errno.EACCES, "no"), False), (OSError(errno.ENAMETOOLONG, "long"), False), (ValueError("x"), False),
-        (NotImplementedError(), False), (EOFError(), False),
+        (NotImplementedError(), False), (EOFError(), False), (zlib.error("invalid distance"), False),
     ],
 )  # fmt: skip
 def test_which_errors_pass(error: Exception, passes: bool) -> None:
     assert is_passing(error) == passes
+
+
+class Answer(Exception):
+    """Of a server, as a client library raises it."""
+
+    def __init__(self, **places: Any) -> None:
+        super().__init__("answer")
+        for name, value in places.items():
+            setattr(self, name, value)
+
+
+@pytest.mark.parametrize("status", [404, 410, 403, 503])
+@pytest.mark.parametrize("library", ["aiohttp", "azure", "botocore"])
+def test_a_store_says_in_its_own_way_that_a_file_is_missing(library: str, status: int, waited: list[float]) -> None:
+    """A missing object of S3 or Azure was tried four times, and then it could 'not be read'."""
+    places = {
+        "aiohttp": {"status": status}, "azure": {"status_code": status, "response": object()},
+        "botocore": {"response": {"ResponseMetadata": {"HTTPStatusCode": status}}},
+    }  # fmt: skip
+    error = FileNotFoundError("bucket/key")
+    error.__cause__ = Answer(**places[library])
+
+    def work() -> None:
+        raise error
+
+    assert is_missing(error) == (status in (404, 410))
+    with pytest.raises(FileNotFoundError):
+        again("s3://bucket/key", work)
+    assert bool(waited) == (status == 503)
+
+
+def test_a_key_that_is_not_there_is_a_missing_file() -> None:
+    with pytest.raises(StorageError, match="there is no such file"):
+        read_range("memory://bucket/missing")
+
+
+def test_damaged_compression_is_not_tried_again(tmp_path: Path, waited: list[float]) -> None:
+    data = bytearray(gzip.compress(tar(tmp_path), 6))
+    data[40:80] = bytes(40)
+    (tmp_path / "s.tar.gz").write_bytes(bytes(data))
+    found = [each for shard in list_shards([str(tmp_path / "s.tar.gz")]) for each in read_shard(shard, Fields(), ("image",))]
+    assert isinstance(found[-1], BrokenSample)
+    assert not found[-1].transient
+    assert waited == []
+
+
+@pytest.mark.parametrize("name", ["s.tgz", "s.tar.gz", "s.tar.gz?token=1"])
+def test_compressed_archives_are_read_by_any_of_their_names(tmp_path: Path, name: str) -> None:
+    with serving() as server:
+        server.files["/" + name] = gzip.compress(tar(tmp_path))
+        assert [each.key for each in read(server, "/" + name)] == ["0", "1", "2", "3", "4"]
+
+
+def test_whether_a_result_is_there_is_not_guessed_while_its_store_is_away() -> None:
+    """Results that were there were made again, or replaced."""
+    with serving() as server:
+        results = ResultFolder(server.url("/out"))
+        server.files["/out/s.tar"] = b"masks"
+        assert results.exists("s.tar")
+        assert not results.exists("other.tar")
+        server.status = [503] * 50
+        with pytest.raises(StorageError, match="cannot be read"):
+            results.exists("s.tar")
 
 
 def test_what_a_user_ends_is_over_at_once(waited: list[float]) -> None:
