@@ -47,7 +47,12 @@ class _FieldTracer(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         shape = _shape(func, args, kwargs)
-        out = func(*args, **kwargs) if shape is None else torch.empty(shape, device="meta", dtype=next(_tensors(args)).dtype)
+        if shape is None:
+            out = func(*args, **kwargs)
+        elif _is_in_place(func, args, kwargs):  # code may go on with the input, whatever becomes of the output
+            out = args[0]
+        else:
+            out = torch.empty(shape, device="meta", dtype=next(_tensors(args)).dtype)
         inputs = [self.of(x) for x in _tensors((args, kwargs)) if id(x) in self._known]
         if not inputs:
             return out
@@ -126,6 +131,11 @@ _SAME = {
     functional.group_norm, torch.relu, torch.sigmoid, Tensor.relu, Tensor.sigmoid,
 }  # fmt: skip
 _SUMS = {torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__, torch.mul, Tensor.mul, Tensor.__mul__}
+
+
+def _is_in_place(func: object, args: tuple[Any, ...], kwargs: Arguments) -> bool:
+    """Whether one of the operations of :func:`_shape` may change its first input; of those that keep the field, too many may."""
+    return func in (Tensor.add_, Tensor.__iadd__) or (func in _SAME and any(value is True for value in (*args, *kwargs.values())))
 
 
 def _shape(func: object, args: tuple[Any, ...], kwargs: Arguments) -> tuple[int, ...] | None:

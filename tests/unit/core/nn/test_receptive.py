@@ -79,6 +79,26 @@ def test_shapes_are_those_that_torch_gives(name: str, options: dict[str, object]
     assert receptive_layers(model, 129) == fields
 
 
+class InPlace(nn.Module):
+    """Goes on with what an operation has changed, and not with what it returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.near, self.far, self.norm = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 7, padding=3), nn.BatchNorm2d(4)
+        self.relu, self.drop = nn.ReLU(inplace=True), nn.Dropout(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        near = self.norm(self.near(x))
+        near.add_(self.drop(self.far(near)))
+        self.relu(near)
+        return near
+
+
+def test_sums_in_place_are_seen() -> None:
+    """The radius was 1: that of the map before the sum."""
+    assert receptive_radius(InPlace()) == 4
+
+
 def test_the_radius_needs_no_compiler_of_torch() -> None:
     """Its shapes of convolutions import 800 modules, which takes the first receptive field of a session 1.6 s."""
     code = (
