@@ -44,6 +44,9 @@ _REMEDIES = {
 #: Names of the files that :func:`atomic_write` has not finished; a process that is killed leaves its own behind.
 UNFINISHED = ".atrous-????????????????.tmp"
 
+#: What systems say of a disk that has no hard links.
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
+
 #: Images of the folders that are open, by the folder's real path: names relative to it, with ``/``.
 _OPEN_IMAGES: dict[str, frozenset[str]] = {}
 
@@ -231,6 +234,8 @@ def atomic_write(
 def create_file(path: str | Path, data: Buffer, *, temporary: Path) -> bool:
     """Write a file that is not there yet, whole or not at all; of several processes that do so at the same time one succeeds.
 
+    On disks without hard links (FAT, some network drives) a reader may see the file before all of it is written.
+
     Args:
         path: the target; its folder must exist.
         data: the content.
@@ -248,7 +253,17 @@ def create_file(path: str | Path, data: Buffer, *, temporary: Path) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        raise storage_error(error, path) from error
+        if error.errno not in _NO_LINKS:
+            raise storage_error(error, path) from error
+        try:
+            with Path(path).open("xb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except FileExistsError:
+            return False
+        except OSError as problem:
+            raise storage_error(problem, path) from problem
     finally:
         temporary.unlink(missing_ok=True)
     flush_folder(Path(path).parent)

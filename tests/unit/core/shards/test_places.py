@@ -191,6 +191,20 @@ def test_one_of_several_creates_a_file(results: ResultFolder) -> None:
     assert not results.local or [path.name for path in Path(results.place).iterdir()] == ["run.json"]
 
 
+def test_a_disk_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was called a folder that may not be written."""
+
+    def no_links(*_arguments: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_links)
+    results = ResultFolder(tmp_path / "out")
+    assert results.create("run.json", b"one")
+    assert not results.create("run.json", b"two")
+    assert results.read("run.json") == b"one"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]
+
+
 def test_a_full_disk_ends_a_shard_with_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not the run with a traceback, and not each of its images."""
     shard = list_shards([str(write_tar(tmp_path / "s.tar", {"0.jpg": b"i"}))])[0]
