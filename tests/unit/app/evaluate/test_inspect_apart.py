@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -55,6 +57,11 @@ def project(tmp_path: Path, request: pytest.FixtureRequest):
         yield opened
 
 
+def running() -> list[multiprocessing.process.BaseProcess]:
+    """Processes that inspect; other tests may have left some of other kinds."""
+    return [process for process in multiprocessing.active_children() if process.name == "atrous-inspect"]
+
+
 def sample_of(project: Project, **more: bool) -> EvaluationSample:
     return load_sample(project, project.images[0].id, **more)
 
@@ -80,7 +87,7 @@ def test_the_errors_are_the_same_to_the_bit(project: Project) -> None:
         allow_compiled(True)
     there = InspectApart()(project, project.images[0].id, sample, listed)()
     assert there.to_bytes() == here.to_bytes()
-    assert not multiprocessing.active_children()
+    assert not running()
 
 
 def test_a_large_image_is_measured_apart_and_its_pixels_are_not_read_here(project: Project, monkeypatch) -> None:
@@ -112,16 +119,25 @@ def test_a_photograph_that_cannot_be_read_is_named(project: Project, monkeypatch
     assert found.score is not None
 
 
-def test_what_nobody_waits_for_is_ended(project: Project) -> None:
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no signal stops a process on this system")
+def test_what_nobody_waits_for_is_ended(project: Project, monkeypatch) -> None:
     apart, began = InspectApart(), threading.Event()
+    start = apart._start
+
+    def start_stopped() -> object:
+        process, connection = start()
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGSTOP)  # it never answers
+        began.set()
+        return process, connection
+
+    monkeypatch.setattr(apart, "_start", start_stopped)
     caught: list[Exception] = []
     sample = sample_of(project)
 
     def work() -> None:
-        wait = apart(project, project.images[0].id, sample, None)
-        began.set()
         try:
-            wait()
+            apart(project, project.images[0].id, sample, None)()
         except Exception as error:
             caught.append(error)
 
@@ -131,14 +147,14 @@ def test_what_nobody_waits_for_is_ended(project: Project) -> None:
     apart.stop()
     thread.join(60)
     assert not thread.is_alive()
-    assert not caught or isinstance(caught[0], Cancelled)  # it may have answered before it was ended
-    assert not multiprocessing.active_children()
+    assert isinstance(caught[0], Cancelled)
+    assert not running()
 
 
 def test_a_process_that_dies_is_an_error_of_its_image(project: Project) -> None:
     apart = InspectApart()
     wait = apart(project, project.images[0].id, sample_of(project), None)
-    (process,) = multiprocessing.active_children()
+    (process,) = running()
     process.kill()
     with pytest.raises(ComputeError) as caught:
         wait()
