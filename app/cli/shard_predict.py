@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -181,23 +181,22 @@ def _text(record: dict[str, Any]) -> bytes:
     return (json_text(record, indent=2) + "\n").encode("utf-8", "surrogateescape")
 
 
-def _first_pixels(shards: Sequence[Shard], channels: int, options: ShardOptions, most: int | None = None) -> Iterator[_Pixels]:
-    """Images of shards as a predictor takes them; those that cannot be read are reported when their turn comes.
-
-    Args:
-        shards: in which to look.
-        channels: of the network.
-        options: names of their members.
-        most: samples of a shard to look at; None for all.
-    """
+def _first_pixels(shards: Sequence[Shard], channels: int, options: ShardOptions) -> Iterator[_Pixels]:
+    """Images of shards as a predictor takes them; those that cannot be read are reported when their turn comes."""
     names = options.fields()
     for shard in shards:
-        for sample in islice(read_shard(shard, names, ("image",)), most):
-            try:
-                _sample, path, data = _decoded(sample, shard, names, channels)
-            except (AtrousError, _Broken):
-                continue
-            yield path, data.pixels(channels)
+        yield from _pixels(read_shard(shard, names, ("image",)), shard, names, channels)
+
+
+def _pixels(
+    samples: Iterable[ShardSample | BrokenSample], shard: Shard, names: Fields, channels: int
+) -> Iterator[_Pixels]:  # fmt: skip
+    for sample in samples:
+        try:
+            _sample, path, data = _decoded(sample, shard, names, channels)
+        except (AtrousError, _Broken):
+            continue
+        yield path, data.pixels(channels)
 
 
 def _decoded(
@@ -281,12 +280,15 @@ class _Pace:
         """As :func:`app.cli.predict_run.pace`; (1, 1) for a shard that begins with images that cannot be read."""
         if self._known is not None:
             return self._known
-        pixels = list(_first_pixels([shard], self.predictor.model.in_channels, self._options, _ENOUGH))
-        if not pixels:
+        names = self._options.fields()
+        samples = list(islice(read_shard(shard, names, ("image",)), _ENOUGH))
+        pixels = _pixels(samples, shard, names, self.predictor.model.in_channels)  # decoded one at a time: they may be large
+        first = next(pixels, None)
+        if first is None:
             return 1, 1
-        images = len(pixels) * self._shards if len(pixels) < _ENOUGH else _MANY
+        images = len(samples) * self._shards if len(samples) < _ENOUGH else _MANY
         alone = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("WORLD_SIZE") or "1") == 1
-        self._known = pace(self.predictor, pixels, images, alone=alone)
+        self._known = pace(self.predictor, chain([first], pixels), images, alone=alone)
         return self._known
 
 

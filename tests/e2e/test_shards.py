@@ -17,6 +17,7 @@ import pytest
 from app.cli import run
 from deeplab_core.atomic import UNFINISHED
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.images import decode as decode_module
 from deeplab_core.masks.png import encode_png
 from deeplab_core.masks.stored import decode_stored
 from deeplab_core.shards import retries
@@ -209,6 +210,16 @@ def test_several_images_at_a_time_give_the_same_shards(
     said = capsys.readouterr().err
     assert said.count("images side by side: 3" if how[0] > 1 else "in a forward pass: up to 2") == 1
     assert contents(tmp_path / "out") == contents(alone)
+
+
+def test_one_image_is_enough_to_find_how_many_are_computed_at_a_time(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen were decoded and held; of satellite images that was all memory."""
+    decoded, decode = [], decode_module.decode_image
+    monkeypatch.setattr(decode_module, "decode_image", lambda *given, **more: decoded.append(given[1]) or decode(*given, **more))
+    assert run(predicting(data, tmp_path / "out")) == 0
+    assert len(decoded) == SHARDS * EACH + 1
 
 
 def engines(folder: Path) -> set[str]:
