@@ -119,7 +119,7 @@ def test_a_photograph_that_cannot_be_read_is_named(project: Project, monkeypatch
     assert found.score is not None
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no signal stops a process on this system")
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="only POSIX systems stop a process by a signal")
 def test_what_nobody_waits_for_is_ended(project: Project, monkeypatch) -> None:
     apart, began = InspectApart(), threading.Event()
     start = apart._start
