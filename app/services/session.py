@@ -182,6 +182,11 @@ class Session(QObject):
                 self.history.keep_only(self.autosaver.images)
         self.image = None
 
+    @property
+    def between_images(self) -> bool:
+        """Whether no image is in view because a large one has made room for another, which is being read."""
+        return self.image is None and self.opening is not None
+
     def announce_left(self) -> None:
         """Say that no image is in view, and free what the last one took: some of it lies in circles of references."""
         self.imageChanged.emit(None)

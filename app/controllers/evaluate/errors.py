@@ -339,6 +339,8 @@ class InspectController(QObject):
         if self._edited and left is not None and project is not None and index is not None and len(index):
             self._recount_image(project, index, left, last=True)
         self._edited = False
+        if self._session.between_images:
+            return
         fix, self._awaited_fix = self._awaited_fix, None
         if image is not None and image.id != self._fixed_in:
             self._fixed_in = None

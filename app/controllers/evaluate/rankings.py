@@ -213,6 +213,8 @@ class RankingsController(QObject):
         self.orderChanged.emit(self.order)
 
     def _follow_image(self, image: OpenImage | None) -> None:
+        if self._session.between_images:
+            return
         awaited, self._awaited = self._awaited, None
         if image is not None and awaited is not None and awaited[0] == image.id:
             self.placeReached.emit(awaited[1])

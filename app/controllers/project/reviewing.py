@@ -217,6 +217,8 @@ class ReviewController(QObject):
         self.notesChanged.emit(image)
 
     def _follow_image(self, image: OpenImage | None) -> None:
+        if self._session.between_images:
+            return
         awaited, self._awaited = self._awaited, None
         if awaited is not None and image is not None and image.id == awaited.image:
             self.placeReached.emit(awaited.note.box)

@@ -413,7 +413,8 @@ class RefineController(QObject):
         self.requests.stop()
         self._forget()
         if image is None:
-            self.discard()
+            if not self._session.between_images:
+                self.discard()
             return
         image.document.changed.connect(self._follow_change)
         self._renew()

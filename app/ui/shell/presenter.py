@@ -111,7 +111,7 @@ class WindowPresenter(QObject):
     def _show_image(self, image: OpenImage | None) -> None:
         self._figures, self._in_band = None, None
         if image is None:
-            if self.program.session.opening is not None and self.window.stack.currentWidget() is self.canvas:
+            if self.program.session.between_images and self.window.stack.currentWidget() is self.canvas:
                 self._show_still()
             self._picture, self._pictured = None, None
             self.canvas.set_layers(None)
