@@ -19,8 +19,11 @@ def place_text(box: Box | None) -> str:
 
 
 def local_time(seconds: float) -> str:
-    """A moment (Unix seconds) as date and time of this computer's time zone; empty for 0."""
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M") if seconds else ""
+    """A moment (Unix seconds) as date and time of this computer's time zone; empty for 0, and for what is none."""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M") if seconds else ""
+    except (OverflowError, OSError, ValueError):  # a project of someone else may hold any number
+        return ""
 
 
 def note_row(name: str, note: RegionNote) -> tuple[str, str, str, str]:

@@ -184,3 +184,5 @@ def test_places_are_written_for_people():
     assert place_text(Box(3, 4, 1, 1)) == "at 3, 4"
     assert place_text(Box(3, 4, 20, 10)) == "20 × 10 px at 3, 4"
     assert note_row("a.png", RegionNote("text"))[1:] == ("whole image", "text", "")
+    for time in (1e300, float("inf"), float("nan")):  # in a project of someone else
+        assert note_row("a.png", RegionNote("text", None, time))[3] == ""
