@@ -137,8 +137,8 @@ class Session(QObject):
         truthStale(bool): files of the ground truth were written or are gone; False: something came or went beside them.
         unreadableShown(Unreadable): no image is in view, because the one that was chosen cannot be opened.
         undoElsewhereChanged(): see :attr:`undo_elsewhere`.
-        imageAsked(image id, ids to open instead or None), reloadAsked(work), classChangeAsked(change, done), strokeEndAsked():
-            see the methods that emit them.
+        imageAsked(image id, ids to open instead or None), reloadAsked(work), classChangeAsked(change, done, failed),
+        strokeEndAsked(): see the methods that emit them.
     """
 
     projectChanged = Signal(object)
@@ -155,7 +155,7 @@ class Session(QObject):
     unreadableShown = Signal(object)
     imageAsked = Signal(int, object)
     reloadAsked = Signal(object)
-    classChangeAsked = Signal(object, object)
+    classChangeAsked = Signal(object, object, object)
     strokeEndAsked = Signal()
     undoElsewhereChanged = Signal()
 
@@ -206,12 +206,16 @@ class Session(QObject):
         """Read the image in view again, e.g. because its file has changed; ``work`` runs while it is closed."""
         self.reloadAsked.emit(work)
 
-    def change_classes(self, change: Callable[[Project], object], done: Callable[[], None]) -> None:
+    def change_classes(
+        self, change: Callable[[Project], object], done: Callable[[], None], failed: Callable[[], object] = lambda: None
+    ) -> None:
         """Run ``change``, which gives the project other classes, while none of its images is open; then show it again.
+
+        Either ``done`` or ``failed`` goes on; what failed is reported.
 
         Documents, undo steps and figures in memory hold the old ids, so all of them are made again.
         """
-        self.classChangeAsked.emit(change, done)
+        self.classChangeAsked.emit(change, done, failed)
 
     def open_unreviewed(self, order: Iterable[int]) -> bool:
         """Open the first image of ``order`` that is neither in view nor reviewed; whether there is one."""

@@ -273,8 +273,13 @@ class GroundTruthController(QObject):
         self._questions = replace(self._questions, classes=None)
         self._session.change_classes(change, done)
 
-    def edit_classes(self, edit: CatalogEdit, then: Callable[[], object] = lambda: None) -> None:
-        """Apply an edit of the classes; the image in view follows at once, the others when they are read; ``then`` goes on."""
+    def edit_classes(
+        self, edit: CatalogEdit, then: Callable[[], object] = lambda: None, failed: Callable[[], object] = lambda: None
+    ) -> None:
+        """Apply an edit of the classes; the image in view follows at once, the others when they are read.
+
+        ``then`` goes on, or ``failed`` if the edit could not be saved.
+        """
 
         def change(project: Project) -> OpenQuestions:
             project.edit_classes(edit)
@@ -283,7 +288,8 @@ class GroundTruthController(QObject):
             return OpenQuestions(frame=open_frame_question(project))
 
         undo = Choice(tr("Undo"), self.undo_class_edit)
-        self._session.change_classes(change, lambda: self._edited(tr("The classes were edited"), tr(edit.title), undo, then=then))
+        title, detail = tr("The classes were edited"), tr(edit.title)
+        self._session.change_classes(change, lambda: self._edited(title, detail, undo, then=then), failed)
 
     def undo_class_edit(self) -> None:
         """Take the newest edit of the classes back."""

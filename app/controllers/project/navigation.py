@@ -164,16 +164,19 @@ class ProjectController(QObject):
             own = project.directory == project.folder / DIRECTORY_NAME
             self.open(project.folder, None if own else project.directory)
 
-    def _change_classes(self, change: Callable[[Project], object], done: Callable[[], None]) -> None:
+    def _change_classes(
+        self, change: Callable[[Project], object], done: Callable[[], None], refused: Callable[[], object]
+    ) -> None:
         """See :meth:`Session.change_classes`."""
         project = self._session.project
         if project is None or project.read_only or not self._leave():
+            refused()
             return
         self._changing = project
         job = self._jobs.add(Job(tr("Changing the classes"), guards_close=True))
         self.opening.emit(str(project.folder))
 
-        def over(prepared: object = None) -> None:
+        def over(then: Callable[[], object], prepared: object = None) -> None:
             self._changing = None
             job.finish()
             self.opening.emit("")
@@ -181,16 +184,13 @@ class ProjectController(QObject):
                 self._take(project, prepared)
             else:
                 project.close()  # another folder has been opened
-
-        def changed(prepared: object) -> None:
-            over(prepared)
-            done()
+            then()
 
         def failed(error: Exception) -> None:
-            over()
+            over(refused)
             self._notifier.report_or_raise(error)
 
-        self._jobs.run(lambda: change(project), changed, failed)
+        self._jobs.run(lambda: change(project), lambda prepared: over(done, prepared), failed)
 
     def _leave(self, *, closing: bool = False) -> bool:
         """Save everything and let go of the project, which is not closed yet; whether it could be saved."""

@@ -101,7 +101,7 @@ class LabelsPresenter(QObject):
             self._program.notifier.report(error)
             then(False)
         else:
-            self._program.truth.edit_classes(edit, lambda: then(True))
+            self._program.truth.edit_classes(edit, lambda: then(True), lambda: then(False))
 
     def _ask_report(self) -> None:
         project = self._program.session.project

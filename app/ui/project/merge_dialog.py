@@ -343,7 +343,6 @@ class MergeDialog(FittedDialog):
             self._step(1)  # Enter shows what the next one takes
         else:
             self._take_number(self._order()[self._part] + 1, take)
-            self._show_part()
 
     def _order(self) -> list[int]:
         """Rows of the parts, largest first."""
@@ -399,6 +398,8 @@ class MergeDialog(FittedDialog):
         writable = not self._compared.two.one.read_only
         self.go.setEnabled(writable and (plain or open_ < len(rows)))
         self._mark()
+        if self._part is not None:
+            self._show_part()  # whether it is taken may be another now
 
     def _mark(self) -> None:
         """Frame the picture that the selected image takes, and show each decided part on the side that it is taken from."""

@@ -22,6 +22,7 @@ from app.ui.project.merge_dialog import MergeDialog
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import add_class
+from deeplab_core.errors import StorageError
 from tests.gui.studio import HEIGHT, WIDTH, Studio, make_folder
 
 CHAIR, SOFA, CAT = 9, 18, 8
@@ -221,6 +222,11 @@ def test_parts_are_chosen_and_taken_by_keys(studio: Studio, two: tuple[Path, Pat
     studio.press(Qt.Key.Key_Space, on=dialog.yours)
     assert dialog.caption.text() == "Part 1 of 2: chair / sofa, 840 px. Yours is taken."
     assert "1 image stays as it is" in dialog.note.text()
+    click(studio, dialog.theirs, 40, 15)
+    assert dialog.caption.text().endswith("Theirs is taken."), "the pointer decides the same part"
+    dialog.all_yours.click()
+    assert dialog.caption.text().endswith("Yours is taken.")
+    click(studio, dialog.theirs, 4, 2)
     dialog.go.click()
     studio.wait(lambda: any("theirs finished" in title for title in studio.titles()))
     after = masks(studio)["photo_0.jpg"]
@@ -253,6 +259,37 @@ def test_a_class_of_the_other_user_is_added_in_the_dialog(studio: Studio, tmp_pa
     dialog.go.click()
     studio.wait(lambda: any("theirs finished" in title for title in studio.titles()))
     assert (studio.image.document.labels[:9] == project.catalog.classes[-1].id).all()
+
+
+@pytest.mark.parametrize("refusal", ["edit_classes", "sync"])
+def test_a_class_that_cannot_be_added_leaves_the_dialog_in_use(studio: Studio, tmp_path: Path, monkeypatch, refusal) -> None:
+    """Its boxes and Merge stayed grey."""
+    mine = make_folder(tmp_path / "mine", 1, truth=False)
+    theirs = tmp_path / "theirs"
+    shutil.copytree(mine, theirs)
+    label(mine, {})
+    label(theirs, {"photo_0.jpg": (slice(0, 9), 21)}, add_class(VOC, "crack").catalog)
+    studio.open(mine)
+    dialog = compared(studio, theirs)
+
+    def fail(*_arguments: object) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(Project, refusal, fail)
+        choice = dialog.classes.cellWidget(0, 1)
+        assert isinstance(choice, QComboBox)
+        choice.setCurrentIndex(choice.findText("Add it to your classes"))
+        choice.activated.emit(choice.currentIndex())
+        studio.wait(dialog.classes.isEnabled)
+        studio.settle()
+    again = dialog.classes.cellWidget(0, 1)
+    assert isinstance(again, QComboBox)
+    assert again.currentText() == "decide…"
+    again.setCurrentIndex(again.findText("void (unlabelled)"))
+    again.activated.emit(again.currentIndex())
+    studio.wait(dialog.go.isEnabled)
+    dialog.reject()
 
 
 def test_other_classes_make_other_parts_and_the_picture_is_of_the_row(studio: Studio, tmp_path: Path) -> None:
