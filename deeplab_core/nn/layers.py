@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 M = TypeVar("M", bound=nn.Module)
+#: Names of what every module holds.
+_OF_MODULES = frozenset(vars(nn.Module()))
 Activation = Literal["relu", "relu6", "hardswish"]
 #: What stands between the depthwise and the pointwise half of a separable convolution: nothing (segmentation_models.pytorch,
 #: VainF), batch norm (jfzhang95), batch norm and ReLU (TensorFlow).
@@ -64,14 +66,29 @@ def upsampling_matrix(length: int, target: int, align_corners: bool) -> Tensor:
 def twin(model: M, tensor: Callable[[Tensor], Tensor]) -> M:
     """A copy of a network with what ``tensor`` gives for each parameter and buffer.
 
-    The network itself is not touched: other threads may be computing with it, and adding hooks to it.
+    The network itself is not touched: other threads may be computing with it, and adding hooks to it. What a module holds
+    besides and cannot be copied, such as a lock, both share.
     """
     kept: dict[int, Any] = {id(one): tensor(one) for one in (*model.parameters(), *model.buffers())}
     for module in model.modules():
         kept |= {id(hooks): hooks.copy() for hooks in (module._forward_hooks, module._forward_pre_hooks)}
         # Weights that a hook computes from others (weight norm) belong to a graph, which copying refuses.
         kept |= {id(value): value.detach() for value in vars(module).values() if isinstance(value, Tensor)}
-    return copy.deepcopy(model, kept)
+    try:
+        return copy.deepcopy(model, dict(kept))
+    except Exception:  # classes raise what they like when they are copied
+        for module in model.modules():
+            own = [value for name, value in vars(module).items() if name not in _OF_MODULES]
+            kept |= {id(value): value for value in own if not _can_be_copied(value, kept)}
+        return copy.deepcopy(model, kept)
+
+
+def _can_be_copied(value: object, kept: dict[int, Any]) -> bool:
+    try:
+        copy.deepcopy(value, dict(kept))
+    except Exception:  # as above
+        return False
+    return True
 
 
 def activation(name: Activation | None) -> nn.Module:

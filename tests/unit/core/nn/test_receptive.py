@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.nn import create_model, effective_radius, receptive_layers, receptive_radius
+from deeplab_core.nn.receptive import on_meta
 
 
 class Chain(nn.Module):
@@ -166,6 +168,18 @@ def test_the_network_is_not_touched_while_its_field_is_found() -> None:
     assert all(one.is_meta for one in seen)
     assert [part.training for part in model.modules()] == [True, True, False, True]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_network_with_a_lock_has_a_field() -> None:
+    """Of another program: nobody can copy a lock."""
+    inner = nn.Sequential(nn.Conv2d(3, 4, 5), nn.Conv2d(4, 4, 3))
+    inner.lock, inner.names = threading.Lock(), ["a"]
+    model = nn.Sequential(inner)
+    assert receptive_radius(model) == 3
+    copied = on_meta(model)
+    assert all(value.is_meta for value in copied.parameters())
+    assert copied[0].lock is inner.lock
+    assert copied[0].names is not inner.names
 
 
 def test_weights_that_a_hook_computes_are_no_obstacle() -> None:
