@@ -2558,7 +2558,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>{index} of {images} have ground truth</source>
-        <translation>{images} 중 {index}에 정답이 있습니다</translation>
+        <translation>{images} 중 {index}개에 정답이 있습니다</translation>
     </message>
     <message>
         <source>In {where}.</source>
@@ -10061,7 +10061,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>{share} of all errors, in {images} of {inspected}</source>
-        <translation>모든 오류의 {share}, {inspected} 중 {images}</translation>
+        <translation>모든 오류의 {share}, {inspected} 중 {images}개</translation>
     </message>
     <message>
         <source>{part} of {whole}</source>
@@ -10281,7 +10281,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Reviewed: {reviewed} of {images}, edited: {touched}.</source>
-        <translation>검토: {images} 중 {reviewed}, 편집: {touched}.</translation>
+        <translation>검토: {images} 중 {reviewed}개, 편집: {touched}개.</translation>
     </message>
     <message>
         <source>days since {began} UTC</source>
@@ -10333,7 +10333,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>{known} of {total} with ground truth</source>
-        <translation>{total} 중 {known}에 정답 있음</translation>
+        <translation>{total} 중 {known}개에 정답 있음</translation>
     </message>
     <message>
         <source>reading…</source>
@@ -10498,7 +10498,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>{index} of {images}</source>
-        <translation>{images} 중 {index}</translation>
+        <translation>{images} 중 {index}개</translation>
     </message>
     <message>
         <source>Metrics are computed against these masks.</source>
@@ -10510,7 +10510,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>{name}: {matches} of {images}</source>
-        <translation>{name}: {images} 중 {matches}</translation>
+        <translation>{name}: {images} 중 {matches}개</translation>
     </message>
     <message>
         <source>This cannot be ground truth: {why}.</source>
@@ -10577,7 +10577,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>{index} of {images} have ground truth.</source>
-        <translation>{images} 중 {index}에 정답이 있습니다.</translation>
+        <translation>{images} 중 {index}개에 정답이 있습니다.</translation>
     </message>
     <message>
         <source>Source: {source}.</source>
@@ -10597,7 +10597,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>an export, {untouched} of {outputs} untouched</source>
-        <translation>내보낸 결과, {outputs} 중 {untouched} 수정 안 됨</translation>
+        <translation>내보낸 결과, {outputs}개 중 {untouched}개는 수정되지 않음</translation>
     </message>
     <message>
         <source>The masks are read as stored (EXIF orientation).</source>
@@ -11025,7 +11025,7 @@ Source: {by}.</source>
     </message>
     <message>
         <source>{count} of {images} have labels.</source>
-        <translation>{images} 중 {count}에 라벨이 있습니다.</translation>
+        <translation>{images} 중 {count}개에 라벨이 있습니다.</translation>
     </message>
     <message numerus="yes">
         <source>{n} label file belongs to no image.</source>
