@@ -144,9 +144,21 @@ def _difference(key: str, earlier: dict[str, Any], record: dict[str, Any], setti
     before = earlier.get(_SETTINGS)
     if not isinstance(before, dict):
         return f"its options were other ones than {_given(settings)}"
-    differs = [name for name, value in settings.items() if before.get(name) != value]
-    texts = [f"{name} was {_shown(before.get(name))} and is {_shown(settings[name])}" for name in differs]
-    return ", ".join(texts) or "its options were those of another version of Atrous"
+    return ", ".join(differences(before, settings)) or "its options were those of another version of Atrous"
+
+
+def differences(before: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    """What options of a run were and are, in words; those that are the same are left out.
+
+    Args:
+        before: values of an earlier run by the names of its options.
+        settings: those of this run.
+    """
+    return [
+        f"{name} was {_shown(before.get(name))} and is {_shown(value)}"
+        for name, value in settings.items()
+        if before.get(name) != value
+    ]
 
 
 def _given(settings: dict[str, Any]) -> str:

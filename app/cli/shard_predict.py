@@ -13,7 +13,7 @@ import click
 from app.cli.console import ProgressReporter, emit, progress
 from app.cli.model_choice import refuse_threshold, report_model, resolve_model
 from app.cli.predict_run import named_options, overlapped, pace, settle_engine
-from app.cli.run_record import asked_engine, recorded_engine, refuse_other_run, run_record
+from app.cli.run_record import asked_engine, differences, recorded_engine, refuse_other_run, run_record
 from app.cli.shares import ShardOptions, Share, sharing
 from app.cli.terminal import say
 from app.services.folders import engine_trials_file
@@ -344,12 +344,8 @@ def _earlier(shard: Shard, run: ShardRun, digest: str, version: str) -> dict[str
         )
     before = {} if marker is None else marker.get("made_with", {})
     if marker is not None and isinstance(before, dict) and marker.get("settings") != digest:
-        differs = [f"{name} was {before.get(name)} and is {value}" for name, value in run.settings.items()
-                   if before.get(name) != value]  # fmt: skip
-        raise click.UsageError(
-            f"{run.results} holds shards of another run ({'; '.join(differs) or 'its settings differ'}); "
-            "choose another folder, or --overwrite"
-        )
+        differs = "; ".join(differences(before, run.settings)) or "its settings differ"
+        raise click.UsageError(f"{run.results} holds shards of another run ({differs}); choose another folder, or --overwrite")
     found = finished(run.results, shard, digest, version)
     return found if found is not None and isinstance(found.get("failed"), list) else None
 

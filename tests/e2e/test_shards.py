@@ -310,7 +310,7 @@ def test_mistakes_get_one_line_and_status_2(data: Path, alone: Path, tmp_path: P
     for more, words in (
         ([], "is already there; add --resume"),
         (["--resume", "--flip"], "--flip was not given and is given"),
-        (["--resume", "--save-confidence"], "--save-confidence was False and is True"),
+        (["--resume", "--save-confidence"], "--save-confidence was not given and is given"),
         (["--resume", "--engine", "onnx"], "--engine was torch and is onnx"),
         (["--share", "6/6"], "not a share such as 0/4"),
     ):
