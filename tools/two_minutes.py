@@ -120,6 +120,7 @@ class Desk:
         self.window.resize(*(int(side) for side in size.split("x")))
         self.window.show()
         self.window.activateWindow()
+        self.window.trimap.build_plot()  # as after the first frame of a start
         self.page = Page(figures_only=figures_only)
 
     def wait(self, condition: Callable[[], object], rest: float = 0.6) -> None:

@@ -58,7 +58,6 @@ def main(output: Path, only: tuple[str, ...], size: str, theme: str) -> None:
     shutil.rmtree(_BASE, ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
     desk = Desk(output, size, theme, figures_only=False)
-    desk.window.trimap.build_plot()
     desk.program.models.start()
     desk.wait(lambda: desk.program.models.card is not None)
     for name, picture in PICTURES.items():

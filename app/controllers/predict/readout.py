@@ -106,7 +106,8 @@ class ReadoutController(QObject):
             return
         x, y = place
         catalog, label = image.document.catalog, int(image.document.labels[y, x])
-        parts = [f"<b>{escape(class_name(catalog, label))}</b>"]
+        # not <b>: the font has no bold above 600, and Qt would smear it
+        parts = [f'<span style="font-weight: 600">{escape(class_name(catalog, label))}</span>']
         truth = None if self._evaluation.live is None else int(self._evaluation.live.truth[y, x])
         if truth is not None and self._evaluation.live is not None:
             marked = truth != catalog.ignore and int(self._evaluation.live.scored[y, x]) == catalog.ignore

@@ -287,11 +287,11 @@ def test_the_status_line_follows_stroke_fill_undo_and_change_of_image(studio: St
     studio.program.readout.hover(30, 20)
     studio.program.classes.choose(9)
     studio.paint((20, 20), (60, 20))
-    studio.wait(lambda: "<b>chair</b>" in _readout(studio))
+    studio.wait(lambda: ">chair</span>" in _readout(studio))
     studio.program.edit.undo()
     studio.wait(lambda: "chair" not in _readout(studio))
     studio.program.edit.redo()
-    studio.wait(lambda: "<b>chair</b>" in _readout(studio))
+    studio.wait(lambda: ">chair</span>" in _readout(studio))
     studio.program.projects.next_image()
     studio.wait(lambda: studio.image.path.name == "photo_1.jpg" and "chair" not in _readout(studio))
 
