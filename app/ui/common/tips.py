@@ -11,13 +11,18 @@ from PySide6.QtGui import QHelpEvent
 from PySide6.QtGui import Qt as GuiQt  # Qt's functions on rich text
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTabBar, QToolTip, QWidget
 
-#: How HTML of the program's own begins. The font has no bold above 600: Qt would smear it.
-_OWN = '<qt class="atrous"><style>b { font-weight: 600; }</style>'
+#: How HTML of the program's own begins.
+_OWN = '<qt class="atrous">'
 
 
 def rich_tip(html: str) -> str:
-    """HTML as a tooltip that is shown as such. Names in it have to be escaped."""
-    return html if html.startswith(_OWN) else _OWN + html
+    """HTML as a tooltip that is shown as such. Names in it have to be escaped.
+
+    Bold is drawn in the heaviest weight that the font has: Qt would smear a heavier one.
+    """
+    if html.startswith(_OWN):
+        return html
+    return _OWN + html.replace("<b>", '<span style="font-weight: 600">').replace("</b>", "</span>")
 
 
 def shown_tip(text: str) -> str:
