@@ -70,8 +70,7 @@ def main(output: Path, cell: str, size: str, theme: str) -> None:
     matrix.point_at(*place)
     take("confusion")
     matrix.cellChosen.emit(*place)
-    pictures = shown.components.model
-    desk.wait(lambda: all(pictures.picture(pictures.index(row)) is not None for row in range(min(pictures.rowCount(), 18))))
+    desk.await_errors()
     take("confusion_list")
     shown.components.chosen.emit(0)
     desk.wait(lambda: not program.context["evaluation_open"] and program.inspect.navigation is not None, 1.5)

@@ -136,6 +136,11 @@ class Desk:
         """Wait for every job, and for a model that is on its way."""
         self.wait(lambda: not self.program.jobs.running and not self.program.models.loading, 1.0)
 
+    def await_errors(self) -> None:
+        """Wait for the pictures in the list of errors: for more rows than such a window has in sight."""
+        model = self.evaluation.components.model
+        self.wait(lambda: all(model.picture(model.index(row)) is not None for row in range(min(model.rowCount(), 24))), 1.0)
+
     def take(self, name: str, text: str) -> None:
         """A picture of the window, and its place on the page."""
         for toast in list(self.window.toasts.toasts):
@@ -298,8 +303,7 @@ def _swap(desk: Desk) -> None:
     desk.wait(lambda: shown.components.pair.isVisible(), 1.0)
     page.act("Tick *Both directions*: the pair.")
     desk.press(shown.components.both_ways)
-    pictures = shown.components.model
-    desk.wait(lambda: all(pictures.picture(pictures.index(row)) is not None for row in range(min(pictures.rowCount(), 8))))
+    desk.await_errors()
     desk.take("pair", "The pair chair and sofa: shares of both losses with intervals, splits, and the errors themselves")
     loss = shown.components.query.loss(program.inspect.folder)
     assert loss is not None

@@ -138,9 +138,8 @@ def _error_list(desk: Desk) -> QWidget:
         desk.window.commands["inspect.view"].trigger()
     desk.wait(lambda: inspect.index is not None and not inspect.inspecting and not desk.program.jobs.running, 1.0)
     desk.evaluation.show_list(ComponentQuery())
-    pictures = desk.evaluation.components.model
-    desk.wait(lambda: pictures.rowCount() > 0)
-    desk.wait(lambda: all(pictures.picture(pictures.index(row)) is not None for row in range(min(pictures.rowCount(), 12))), 1.0)
+    desk.wait(lambda: desk.evaluation.components.model.rowCount() > 0)
+    desk.await_errors()
     return desk.window
 
 
