@@ -284,6 +284,8 @@ class FolderJobs(QObject):
         for job in tuple(self._running):
             if job.project is not project:
                 job.abandon()
+        if self._last is not None and self._last.message:
+            self._notifier.withdraw(self._last.message)  # its button is about the project as it was open
         self._last = self._earlier = None if project is None or project.read_only else FolderChange.kept_in(project)
         self._context.update(can_undo_folder=self._last is not None)
 

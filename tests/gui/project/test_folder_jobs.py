@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QPushButton
 
 from app.controllers.project.folder_jobs import ASK_HARMLESS, FolderChange
 from app.services.folder_job import Steps, background
@@ -304,6 +304,19 @@ def test_the_last_job_can_be_undone_after_a_restart(desk, folder):
     assert statuses(desk)[:3] == status[:3]
     reopen(desk, folder)
     assert not desk.window.commands["edit.undo_folder"].isEnabled()
+
+
+def test_the_button_of_a_job_goes_with_its_project(desk, folder):
+    """It stayed in the corner, and did nothing."""
+
+    def offered() -> bool:
+        return any(button.text() == "Undo folder job" for button in desk.window.findChildren(QPushButton) if button.isVisible())
+
+    refine_folder(desk)
+    assert offered()
+    reopen(desk, folder)
+    assert not offered()
+    assert desk.window.commands["edit.undo_folder"].isEnabled()
 
 
 def test_the_undo_of_a_job_of_an_earlier_session_names_the_job_and_asks(desk, folder):
