@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isnan, nan
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, Qt, Signal
-from PySide6.QtGui import QPainter, QResizeEvent
+from PySide6.QtGui import QPainter, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -110,10 +110,21 @@ class KindTable(QTableWidget):
         super().resizeEvent(event)
         self._fit()
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._fit()  # the widths of texts are known by now
+
     def _fit(self) -> None:
         header = self.horizontalHeader()
-        bar = 0 if leave_out(self, _LESS) else self.horizontalScrollBar().sizeHint().height()
+        fits = leave_out(self, _LESS)
+        bar = 0 if fits else self.horizontalScrollBar().sizeHint().height()
         self.setFixedHeight(header.sizeHint().height() + _ROW * self.rowCount() + 2 + bar)
+        shown = [place for place in range(self.columnCount()) if not self.isColumnHidden(place)]
+        needs = {place: max(self.sizeHintForColumn(place), header.sectionSizeHint(place)) for place in shown}
+        even = (self.viewport().width() - sum(needs.values()) + needs[_SHARE] + needs[_GAIN]) // 2
+        modes = QHeaderView.ResizeMode
+        for place in (_SHARE, _GAIN):  # one that needs more than half of the room takes it from the other
+            header.setSectionResizeMode(place, modes.Stretch if fits and needs[place] <= even else modes.ResizeToContents)
 
     def show_lines(self, lines: Sequence[FailureLine]) -> None:
         """Show other figures; the selected row stays."""

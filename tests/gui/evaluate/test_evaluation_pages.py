@@ -269,12 +269,19 @@ def test_no_figure_of_the_kinds_is_cut_in_a_narrow_window(studio: Studio, folder
     table = KindTable(studio.window.theme)
     studio.qtbot.addWidget(table)
     table.show_lines(known._lines)
-    table.resize(460, table.height())
+    table.resize(560, table.height())
     table.show()
     studio.settle()
     assert [column for column in range(6) if not table.isColumnHidden(column)] in ([0, 1, 5], [0, 1, 2, 5])
     assert table.horizontalScrollBar().maximum() == 0
     assert "Instances: " in table.item(0, 0).toolTip()
+    header = table.horizontalHeader()
+    for width in (560, 520, 490, 484, 478, 440):  # the two columns of bars shared the room evenly: "Share of the error"
+        table.resize(width, table.height())
+        studio.settle()
+        if not table.horizontalScrollBar().maximum():
+            shown = [column for column in range(6) if not table.isColumnHidden(column)]
+            assert [column for column in shown if header.sectionSize(column) < header.sectionSizeHint(column)] == [], width
     table.resize(200, table.height())
     studio.settle()
     assert table.horizontalScrollBar().maximum() > 0, "all columns that are left are reached"
