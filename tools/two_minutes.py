@@ -20,6 +20,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +136,20 @@ class Desk:
     def idle(self) -> None:
         """Wait for every job, and for a model that is on its way."""
         self.wait(lambda: not self.program.jobs.running and not self.program.models.loading, 1.0)
+
+    def visit_again(self) -> None:
+        """Leave the first image and come back: figures then say no change against a model that may have been the first here."""
+        session = self.program.session
+        assert session.project is not None
+
+        def predicted(wanted: int) -> bool:
+            image = session.image
+            return image is not None and image.id == wanted and image.prediction is not None
+
+        for wanted in (session.project.images[1].id, session.project.images[0].id):
+            session.open_image(wanted)
+            self.wait(partial(predicted, wanted))
+        self.idle()
 
     def await_errors(self) -> None:
         """Wait for the pictures in the list of errors: for more rows than such a window has in sight."""
@@ -271,6 +286,7 @@ def _predict(desk: Desk, images: Path, model: Path) -> None:
     desk.press(desk.window.model.run_folder)
     desk.wait(lambda: any("Folder run finished" in one.title for one in program.notifier.messages), 1.0)
     desk.idle()
+    desk.visit_again()
 
 
 def _answer(desk: Desk) -> None:

@@ -101,6 +101,7 @@ def _predicted(desk: Desk) -> None:
         desk.wait(lambda: desk.program.models.card is not None and desk.program.models.path == FIRST_MODEL)
         desk.program.folder_run.run()
         desk.idle()
+        desk.visit_again()
         for toast in list(desk.window.toasts.toasts):
             toast.close_button.click()
 
