@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,11 +77,15 @@ TASKS = (
 def hide_times(window: MainWindow) -> None:
     """Take the time of the last prediction out of the Model panel: it is another one on each computer.
 
-    Everything is laid out again, too: where a text ends may otherwise depend on what stood there before.
+    What is being written is waited for. Everything is laid out again, too: where a text ends may otherwise depend on what stood
+    there before.
     """
     from PySide6.QtCore import QEvent
     from PySide6.QtWidgets import QApplication, QWidget
 
+    while window.status.dot.token == "accent":  # a mask file is being written, and the status line says so
+        QApplication.processEvents()
+        time.sleep(0.01)
     window.model.device.setText(window.model.device.text().split(" · ")[0])
     layouts = [layout for widget in window.findChildren(QWidget) if (layout := widget.layout()) is not None]
     for layout in (*reversed(layouts), *layouts):  # the sizes that inner ones ask for, then the room that they get
