@@ -229,12 +229,15 @@ def test_the_mean_ends_at_the_edge_of_its_header_whatever_was_shown_before(class
         header = classes.titleBarWidget()
         return header.width() - label.mapTo(header, label.rect().topRight()).x() - 1
 
+    def at_the_edge(label: QWidget) -> bool:
+        return PADDING <= room(label) <= PADDING + 1  # the style sheet, where an earlier test has set it, adds a pixel
+
     classes.set_mean(0.946, None, "")  # a label that never had a text would ask for the width of a character
-    qtbot.waitUntil(lambda: room(classes.mean) == PADDING)
+    qtbot.waitUntil(lambda: at_the_edge(classes.mean))
     classes.set_mean(0.946, 0.02, "")
-    qtbot.waitUntil(lambda: room(classes.mean_delta) == PADDING < room(classes.mean))
+    qtbot.waitUntil(lambda: at_the_edge(classes.mean_delta) and room(classes.mean) > PADDING + 1)
     classes.set_mean(0.946, 0.0, "")
-    qtbot.waitUntil(lambda: room(classes.mean) == PADDING)
+    qtbot.waitUntil(lambda: at_the_edge(classes.mean))
 
 
 def test_painting_a_row_shows_its_colour(classes):
