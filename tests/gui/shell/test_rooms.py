@@ -256,7 +256,11 @@ def test_a_room_without_room_for_the_panels_gives_them_their_width_back(studio: 
     assert window.images.isHidden(), "its room goes to the pages"
     enter(studio, Room.COMPARE)
     enter(studio, Room.ANNOTATE)
-    studio.wait(lambda: (window.images.width(), window.classes.width()) == (images, classes))
+
+    def back() -> None:
+        assert (window.images.width(), window.classes.width()) == (images, classes)
+
+    studio.qtbot.waitUntil(back)
 
 
 def compare_on_a_low_screen(studio: Studio, folder: Path, width: int, height: int) -> tuple[MainWindow, CompareDock]:
@@ -287,8 +291,12 @@ def test_compare_and_errors_fit_the_smallest_screen(studio: Studio, folder):
     """853 x 480 px: 1280 x 720 at 1.5. The table of Compare covered panels, and tabs of the Evaluation panel scrolled."""
     window, compare = compare_on_a_low_screen(studio, folder, 853, 480)
     assert_compare_covers_nothing(studio, compare)
-    titles = [compare.tabs.tabText(place) for place in range(compare.tabs.count())]
-    assert (titles[:2], len(titles)) == (["Models", "Metrics"], 5)
+
+    def all_tabs() -> None:
+        titles = [compare.tabs.tabText(place) for place in range(compare.tabs.count())]
+        assert (titles[:2], len(titles)) == (["Models", "Metrics"], 5), (compare.size(), window.size())
+
+    studio.qtbot.waitUntil(all_tabs)
     assert compare.tabs.tabBar().sizeHint().width() <= compare.tabs.width(), "titles are whole"
     assert compare.table.isVisible()
     compare.tabs.setCurrentIndex(0)
