@@ -8,6 +8,7 @@ follows from that, so the results differ from the plain ones by rounding only. M
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
@@ -86,11 +87,16 @@ def _blocks(size: int, source: int) -> list[tuple[int, int, int, int]]:
     """Fine (start, stop) and the coarse (start, stop) that it needs, of each block of an axis."""
     if _symbolic() or size <= 2 * _BLOCK:
         return [(0, size, 0, source)]
+
+    def places(fine: int) -> tuple[float, float]:
+        """The coarse position of a fine one, by either corner rule."""
+        return fine * (source - 1) / (size - 1), (fine + 0.5) * source / size - 0.5
+
     found = []
     for start in range(0, size, _BLOCK):
-        stop = min(start + _BLOCK, size)
-        ratio = source / size  # both corner rules stay within two coarse positions of this
-        found.append((start, stop, max(0, int(start * ratio) - 2), min(source, int(stop * ratio) + 3)))
+        stop = min(start + _BLOCK, size)  # taps reach one position beyond a block
+        low, high = math.floor(min(places(start - 1))) - 1, math.floor(max(places(stop))) + 3
+        found.append((start, stop, max(0, low), min(source, high)))
     return found
 
 

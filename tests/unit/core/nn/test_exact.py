@@ -127,6 +127,17 @@ def test_convolution_over_upsampled_features(data: st.DataObject) -> None:
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-5 * float(expected.abs().max() + 1))
 
 
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize(("fine", "coarse"), [(9, 27), (90, 3), (17, 60), (40, 41)])
+def test_blocks_hold_all_that_their_taps_read(fine: int, coarse: int, align: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the fine side is shorter than the coarse, blocks lacked a position."""
+    monkeypatch.setattr(exact, "_BLOCK", 4)
+    weights = exact._taps(fine, coarse, align, torch.device("cpu"))
+    for start, stop, low, high in exact._blocks(fine, coarse):
+        assert not weights[:, start:stop, :low].any()
+        assert not weights[:, start:stop, high:].any()
+
+
 @pytest.mark.parametrize("change", [{"stride": 2}, {"dilation": 2, "padding": 2}, {"padding": 0}, {"padding_mode": "reflect"}])
 def test_other_convolutions_are_left_alone(change: dict[str, Any]) -> None:
     assert ConvOverUpsampled.fits(nn.Conv2d(4, 4, 3, padding=1))
