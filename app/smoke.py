@@ -56,7 +56,7 @@ class SmokeRun(QObject):
         self._reason = reason
 
     def _give_up(self, reason: str) -> None:
-        """Without a compute process, which nobody starts again here, the rest never comes."""
+        """Without a compute process, which is not started again here, the rest never comes."""
         self._finish(NO_COMPUTE, f"the compute process stopped: {reason}")
 
     def _check(self) -> None:

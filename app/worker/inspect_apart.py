@@ -32,7 +32,6 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError, image_error, message
 from deeplab_core.geometry import strips
 from deeplab_core.images.decode import read_image
-from deeplab_core.labels import LabelMap
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +86,7 @@ class InspectApart:
         return lambda: self._wait(process, connection, path, catalog)
 
     def stop(self) -> None:
-        """End what runs: nobody waits for it any more."""
+        """End what runs; its result is not needed any more."""
         with self._lock:
             self._stopped |= self._running
             for process in self._running:
@@ -155,7 +154,7 @@ def _inspect(task: _Task, connection: Connection) -> bytes:
     ).to_bytes()
 
 
-def _send(connection: Connection, whole: LabelMap | NDArray[np.bool_]) -> None:
+def _send(connection: Connection, whole: NDArray[np.uint8 | np.uint16 | np.bool_]) -> None:
     """Send a map in strips: a pipe holds what it passes on several times."""
     for strip in strips(whole.shape):
         connection.send_bytes(np.ascontiguousarray(whole[strip]).view(np.uint8).reshape(-1).data)

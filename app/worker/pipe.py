@@ -55,6 +55,6 @@ def receive(connection: Connection) -> object:
     for size in head.sizes:
         whole = np.empty(size, np.uint8)
         for start in range(0, size, _PIECE):
-            connection.recv_bytes_into(memoryview(whole)[start : start + _PIECE])
+            connection.recv_bytes_into(whole.data[start : start + _PIECE])
         large.append(whole)
     return pickle.loads(head.pickled, buffers=large)

@@ -171,7 +171,7 @@ _SHAPE = {**dict.fromkeys(range(128), "a"), **dict.fromkeys(map(ord, "0123456789
 
 
 def _aligned(names: list[str]) -> dict[str, str] | None:
-    """Names by a text that sorts as :func:`natural_key`; None where there is no such text.
+    """Names by a text that sorts as :func:`natural_key`; None if they have no such text.
 
     There is one if all names are ASCII and have their digits in the same places, as in ``part_01/000123.jpg``. All is done on one
     text, which takes a tenth of the time of a key for each.

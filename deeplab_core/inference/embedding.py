@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def embed(predictor: Predictor, rgb: RGB, *, region: Box | None = None, cancel: 
     canvas = canvas_for(model, resize_rgb(small, frame.scaled), card.preprocessing, predictor.device, frame)
     monitor = ProgressMonitor(cancel, None)
     monitor.check()
-    window = canvas.window(0, 0, *frame.canvas)
+    window: Any = canvas.window(0, 0, *frame.canvas)  # an array for a graph, else a tensor
     features = _of_graph(model, window) if isinstance(model, GraphNetwork) else _of_layers(model, window, monitor)
     # Padding at the bottom and right is no part of the image.
     rows, columns = (

@@ -28,12 +28,12 @@ class RowWeights(NamedTuple):
     """What every place along an axis is made of.
 
     Attributes:
-        first, count: (n,) int64: which places of the original.
+        first, number: (n,) int64: which places of the original.
         weights: (n, most) int32 in parts of ``2 ** 22``.
     """
 
     first: NDArray[np.int64]
-    count: NDArray[np.int64]
+    number: NDArray[np.int64]
     weights: NDArray[np.int32]
 
 
@@ -65,7 +65,7 @@ def _across(rows: Bytes, width: int) -> Bytes:
 
 def _weighed(rows: Bytes, by: RowWeights) -> Bytes:
     out = np.empty((len(by.first), *rows.shape[1:]), np.uint8)
-    _weigh(rows.reshape(len(rows), -1), by.first, by.count, by.weights, out.reshape(len(out), -1))
+    _weigh(rows.reshape(len(rows), -1), by.first, by.number, by.weights, out.reshape(len(out), -1))
     return out
 
 

@@ -123,6 +123,20 @@ def _weigh_pixel(left: Floats, right: Floats, count: int, wx: np.float32, values
 
 
 @_compiled
+def _leader(left: Floats, right: Floats, count: int, wx: np.float32) -> int:
+    """The leading one of the active classes of one pixel; the first of equal ones."""
+    vx = _ONE - wx
+    best = 0
+    largest = _between(left[0], right[0], vx, wx)
+    for n in range(1, count):
+        value = _between(left[n], right[n], vx, wx)
+        if value > largest:
+            largest = value
+            best = n
+    return best
+
+
+@_compiled
 def _is_even(weight: Floats, start: int, stop: int) -> bool:
     """Whether the weights of a run grow by equal steps; not so where coordinates are clamped at the border."""
     step = (weight[stop - 1] - weight[start]) / np.float32(stop - 1 - start)
@@ -170,15 +184,7 @@ def _decide_run(
     for x in range(x0, x1):
         best = fixed
         if fixed < 0:
-            wx = x_weight[x]
-            vx = _ONE - wx
-            best = 0
-            largest = _between(left[0], right[0], vx, wx)
-            for n in range(1, count):
-                value = _between(left[n], right[n], vx, wx)
-                if value > largest:
-                    largest = value
-                    best = n
+            best = _leader(left, right, count, x_weight[x])
         winners[x] = best
         total = np.float32(0.0)
         for n in range(count):
@@ -368,16 +374,7 @@ def decide_labels(
                     left[n] = _between(corners[0, n], corners[2, n], vy, wy)
                     right[n] = _between(corners[1, n], corners[3, n], vy, wy)
                 for x in range(x0, x1):
-                    wx = x_weight[x]
-                    vx = _ONE - wx
-                    best = 0
-                    largest = _between(left[0], right[0], vx, wx)
-                    for n in range(1, count):
-                        value = _between(left[n], right[n], vx, wx)
-                        if value > largest:
-                            largest = value
-                            best = n
-                    labels[y, x] = ids[active[best]]
+                    labels[y, x] = ids[active[_leader(left, right, count, x_weight[x])]]
             x0 = x1
         y0 = y1
 

@@ -115,6 +115,7 @@ class StatusLine(QWidget):
         margins, used = self._row.contentsMargins(), 0
         for place in range(self._row.count()):
             item = self._row.itemAt(place)
+            assert item is not None
             part = item.widget()
             if part is None:
                 used += item.minimumSize().width()

@@ -171,7 +171,7 @@ def test_the_network_is_not_touched_while_its_field_is_found() -> None:
 
 
 def test_a_network_with_a_lock_has_a_field() -> None:
-    """Of another program: nobody can copy a lock."""
+    """Of another program: a lock cannot be copied."""
     inner = nn.Sequential(nn.Conv2d(3, 4, 5), nn.Conv2d(4, 4, 3))
     inner.lock, inner.names = threading.Lock(), ["a"]
     model = nn.Sequential(inner)

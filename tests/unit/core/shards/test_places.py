@@ -169,7 +169,7 @@ def test_a_damaged_table_has_the_version_of_its_file(tmp_path: Path) -> None:
 
 def test_what_a_killed_run_left_of_a_shard_is_removed_and_nothing_else(results: ResultFolder, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "unlink", lambda *_arguments, **_more: None)  # nobody tidies up after a killed process
+        patch.setattr(Path, "unlink", lambda *_arguments, **_more: None)  # a killed process tidies nothing up
         patch.setattr("deeplab_core.shards.places.replace_file", lambda *_arguments: None)
         for name in ("s.tar", "other.tar"):
             with results.replacing(name) as temporary:
