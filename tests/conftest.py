@@ -114,6 +114,20 @@ class PatientBot(QtBot):
         return super().waitActive(widget, timeout=max(timeout, PATIENCE_MS))
 
 
+@pytest.fixture(scope="session")
+def qapp(qapp: QApplication) -> QApplication:
+    """The plugin's fixture in the fonts and the theme that the program starts with.
+
+    Widths depend on both, and both stay in a process: without them a test would measure other panels than users have, and others
+    again after a test that needed them.
+    """
+    from app.ui.shell.theme import apply_theme, load_fonts, load_theme
+
+    load_fonts()
+    apply_theme(qapp, load_theme("dark"))
+    return qapp
+
+
 @pytest.fixture
 def qtbot(qapp: object, request: pytest.FixtureRequest) -> QtBot:
     """The plugin's fixture with patience."""

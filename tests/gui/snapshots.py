@@ -19,7 +19,7 @@ from PySide6.QtCore import QBuffer
 from PySide6.QtGui import QFont, QFontInfo, QGuiApplication
 from PySide6.QtWidgets import QApplication, QWidget
 
-from app.ui.shell.theme import load_fonts, load_theme
+from app.ui.shell.theme import load_theme
 
 FOLDER = Path(__file__).with_name("snapshots")
 LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
@@ -102,7 +102,7 @@ def locked_version() -> str:
 
 
 def obstacle() -> str:
-    """Why screens of this machine cannot be compared with the pictures; empty if they can. Loads the bundled font."""
+    """Why screens of this machine cannot be compared with the pictures; empty if they can. The tests have loaded the bundled font."""
     if installed != locked_version():
         return f"PySide6 {installed} instead of the locked {locked_version()}"
     if sys.platform != "linux":
@@ -112,7 +112,6 @@ def obstacle() -> str:
     screen = QGuiApplication.primaryScreen()
     if screen.devicePixelRatio() != 1 or screen.logicalDotsPerInch() != 96:
         return f"a scale of {screen.devicePixelRatio():g} at {screen.logicalDotsPerInch():g} dpi"
-    load_fonts()
     font = QFontInfo(QFont(list(load_theme("dark").families)))
     return "" if font.family() == "Inter" else f"the font {font.family()} instead of the bundled Inter"
 

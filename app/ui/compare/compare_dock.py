@@ -42,7 +42,7 @@ _TABLE_ROW = 24
 #: Least width of a column of the table by the number of models, px: names of rows need the rest, and figures are never cut.
 _COLUMN = {3: 50, 4: 46}
 #: A panel narrower than this, or than what it needs, has everything behind tabs, in px; and its least width.
-_NARROW, _LEAST = 520, 240
+_NARROW, _LEAST = 680, 240
 #: Widths of models, figures and tabs in a panel of 820 px: names and three figures, verdicts of two models.
 _SHARES = (192, 276, 352)
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from PySide6.QtCore import QChildEvent, QEvent, QObject, Qt
+from PySide6.QtCore import QChildEvent, QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabBar, QTabWidget
 
 from app.actions.context import ContextKeys
@@ -15,6 +15,8 @@ from app.ui.common.panel import PADDING, Panel
 _COLUMN = ("classes", "model", "crf", "trimap", "history")
 #: Docks that share a place as tabs: the one in front at first, and the one behind it.
 _TABBED = (("model", "crf"), ("trimap", "history"))
+#: Where a column of docks has a width of its own.
+_SIDES = (Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea)
 #: On a screen too low for three rows (px) all below the classes share one place. On one of 768 px the third row had no room for
 #: its curve.
 LOW = 740
@@ -59,12 +61,17 @@ def place_docks(window: QMainWindow, docks: Mapping[str, QDockWidget], *, low: b
 class DockHeights(QObject):
     """Shares a column's height out when another tab comes to the front or the window changes, unless the user has dragged.
 
+    Signals:
+        released(): the mouse has let go of the window itself, as after dragging a line between docks.
+
     Args:
         window: the owner of the docks.
         docks: all docks by name.
         rest: the row that gets what the others leave.
         wanted: by the tab in front, what the other rows want; the first tab is in front at first.
     """
+
+    released = Signal()
 
     def __init__(self, window: QMainWindow, docks: Mapping[str, QDockWidget], rest: str, wanted: Mapping[str, Wanted]) -> None:
         super().__init__(window)
@@ -110,6 +117,7 @@ class DockHeights(QObject):
         """The window itself gets the mouse when a line between docks is dragged."""
         if event.type() == QEvent.Type.MouseButtonRelease:
             self._note_drag()
+            self.released.emit()
         elif event.type() in (QEvent.Type.Resize, QEvent.Type.Show):
             self._later.start()
         return super().eventFilter(watched, event)
@@ -211,11 +219,12 @@ class TabHeaders(QObject):
 class DockFolding:
     """Which docks are out of sight for a while: all of them folded away, or those that the room in front has no use for."""
 
-    def __init__(self, docks: Mapping[str, QDockWidget], context: ContextKeys) -> None:
-        self._docks, self._context = docks, context
+    def __init__(self, window: QMainWindow, docks: Mapping[str, QDockWidget], context: ContextKeys) -> None:
+        self._window, self._docks, self._context = window, docks, context
         self._folded: list[str] = []
         self._away: list[str] = []
         self._front: dict[str, bool] = {}
+        self._widths: dict[str, int] = {}
 
     def toggle(self, name: str) -> None:
         """Show or hide one dock; one that lies behind another comes to the front."""
@@ -230,7 +239,7 @@ class DockFolding:
         """What was folded is not to come back together; ``away`` says so of what the room has put away, too."""
         self._folded = []
         if away:
-            self._away = []
+            self._away, self._widths = [], {}
         self._context.update(docks_folded=False)
 
     def toggle_fold(self) -> None:
@@ -254,11 +263,35 @@ class DockFolding:
         else:
             self._show(names)
 
+    def keep_widths(self) -> None:
+        """Note how wide the columns are before a page or a panel comes that squeezes them; what is noted stays until it is used."""
+        if not self._widths:
+            self._widths = {name: dock.width() for name, dock in self._columns().items()}
+
+    def restore_widths(self) -> None:
+        """Widen the columns that are narrower than was noted, once."""
+        widths, self._widths = self._widths, {}
+        docks = {name: dock for name, dock in self._columns().items() if dock.width() < widths.get(name, 0)}
+        if docks:
+            self._window.resizeDocks(list(docks.values()), [widths[name] for name in docks], Qt.Orientation.Horizontal)
+
+    def forget_widths(self) -> None:
+        """What was noted is not to come back: the user has dragged a column."""
+        self._widths = {}
+
     def unfold(self) -> None:
         """Show everything that is out of sight for a while: a layout is saved with it."""
         if self._folded:
             self.toggle_fold()
         self.bring_back()
+
+    def _columns(self) -> dict[str, QDockWidget]:
+        """One dock for each side of the window that has docks, by name: all docks of a side have one width."""
+        found: dict[Qt.DockWidgetArea, str] = {}
+        for name, dock in self._docks.items():
+            if dock.isVisible() and not dock.isFloating():
+                found.setdefault(self._window.dockWidgetArea(dock), name)
+        return {name: self._docks[name] for area, name in found.items() if area in _SIDES}
 
     def _hide(self, names: Iterable[str]) -> list[str]:
         """Hide what is shown; returns it."""

@@ -124,13 +124,14 @@ class MainWindow(QMainWindow):
             "images": self.images, "classes": self.classes, "model": self.model, "crf": self.crf, "trimap": self.trimap,
             "history": self.history,
         }  # fmt: skip
-        self.folding = DockFolding(self.docks, context)
+        self.folding = DockFolding(self, self.docks, context)
         self._low = screen_room(self).height() < LOW
         self.canvas: CanvasArea | None = None
         self._instead: QWidget | None = None
         place_docks(self, self.docks, low=self._low)
         self._headers = TabHeaders(self, self.docks)
         self.heights = DockHeights(self, self.docks, "classes", HEIGHTS[self._low])
+        self.heights.released.connect(self.folding.forget_widths)
         self.rooms = Rooms(self, self.top_bar.rooms, self.commands, context, self.folding)
         self.rooms.entered.connect(self.top_bar.show_room)
         self.rooms.entered.connect(lambda _room: self.heights.share_later())
@@ -187,6 +188,8 @@ class MainWindow(QMainWindow):
 
     def show_page(self, page: QWidget) -> None:
         """Bring a page to the centre of the window."""
+        if self.stack.currentWidget() is self.canvas:
+            self.folding.keep_widths()
         if self.stack.indexOf(page) < 0:
             self.stack.addWidget(page)
         self.stack.setCurrentWidget(page)

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, QSize, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from app.actions.context import ContextKeys
+from app.services.timers import single_shot
 from app.text import mark, tr
 from app.ui.common.tips import rich_tip
 from app.ui.shell.action_builder import ActionBuilder
@@ -117,6 +118,7 @@ class Rooms(QObject):
         super().__init__(parent)
         self._switch, self._commands, self._context, self._folding = switch, commands, context, folding
         self._shown = Room.ANNOTATE
+        self._widths_back = single_shot(self, 0, folding.restore_widths)  # the layout still shows what the other room needed
         switch.chosen.connect(self.show)
         context.changed.connect(self._follow)
         for room, command in _COMMANDS.items():
@@ -151,11 +153,16 @@ class Rooms(QObject):
             return
         if self.room is self._shown:
             return
+        self._widths_back.stop()
+        if self._shown is Room.ANNOTATE:
+            self._folding.keep_widths()
         self._shown = self.room
         self._switch.show_room(self._shown)
         self._folding.bring_back()
-        narrow = self._shown is not Room.ANNOTATE and self._switch.window().width() < _NARROW_WINDOW
-        self._folding.put_away((*(_NOT_WITH_ERRORS if self._shown is Room.ERRORS else ()), *(("images",) if narrow else ())))
+        if self._shown is Room.ANNOTATE:
+            self._widths_back.start()
+        narrow = self._switch.window().width() < _NARROW_WINDOW
+        self._folding.put_away((*(_NOT_WITH_ERRORS if self._shown is Room.ERRORS else ()), *(("images",) if narrow and self._shown is not Room.ANNOTATE else ())))
         self.entered.emit(self._shown)
 
     def _follow_command(self, room: Room, command: str) -> None:

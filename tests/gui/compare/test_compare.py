@@ -15,7 +15,7 @@ from app.state.comparison import PLACE_TOKENS, ModelSetting, count_pair
 from app.text import points
 from app.ui.compare.compare_dock import CompareDock, CompareTable
 from app.ui.compare.verdict_table import VerdictTable
-from app.ui.shell.theme import load_fonts, load_theme
+from app.ui.shell.theme import load_theme
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
 from app.viewmodels.compare.rows import ImageLine, TableRow, VerdictCell, VerdictRow, remark
 from app.worker.messages import AskReceptive, Compare, EndCompare, InspectModel
@@ -129,7 +129,6 @@ def test_no_figure_is_cut(qtbot, models: int) -> None:
 
 @pytest.mark.parametrize(("width", "titles"), [(1600, ["Trimap curves", "Most different (24)"]), (800, ["Curves", "Images"])])
 def test_titles_of_the_tabs_beside_the_figures_are_whole(qtbot, width: int, titles: list[str]) -> None:
-    load_fonts()
     window, panel = QMainWindow(), CompareDock(load_theme("dark"))
     qtbot.addWidget(window)
     window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, panel)

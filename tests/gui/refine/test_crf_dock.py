@@ -14,7 +14,6 @@ from app.controllers.refine.preview import Phase
 from app.state.image_record import ImageStatus
 from app.state.provenance import Provenance
 from app.state.tools import Tool
-from app.ui.shell.theme import apply_theme, load_fonts
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
 from app.worker.messages import Refine, RefineBox, Refined
 from deeplab_core.errors import ImageReadError
@@ -665,8 +664,6 @@ def test_the_dock_comes_to_the_front_and_heights_follow_the_tab(desk):
 
 @pytest.mark.parametrize("size", [(1600, 1000), (1280, 780)])
 def test_the_picture_keeps_its_share_of_the_window(desk, size):
-    load_fonts()
-    apply_theme(QApplication.instance(), desk.window.theme)
     desk.window.resize(*size)
     desk.window.reset_layout()
     desk.wait(lambda: desk.window.crf.visibleRegion().isEmpty())

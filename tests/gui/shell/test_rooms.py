@@ -15,7 +15,6 @@ from app.ui.refine.crf_dock import _FIRST
 from app.ui.shell.dock_layout import LOW
 from app.ui.shell.main_window import MainWindow
 from app.ui.shell.rooms import Room
-from app.ui.shell.theme import apply_theme, load_fonts
 from tests.gui.studio import Studio
 
 
@@ -265,8 +264,6 @@ def test_a_room_without_room_for_the_panels_gives_them_their_width_back(studio: 
 
 def compare_on_a_low_screen(studio: Studio, folder: Path, width: int, height: int) -> tuple[MainWindow, CompareDock]:
     """The room of the comparison in a window of so many px, laid out for a low screen."""
-    load_fonts()  # the widths are those of the bundled font
-    apply_theme(QApplication.instance(), studio.window.theme)
     studio.start_model()
     studio.open(folder)
     window = studio.window
