@@ -102,7 +102,7 @@ def locked_version() -> str:
 
 
 def obstacle() -> str:
-    """Why screens of this machine cannot be compared with the pictures; empty if they can. The tests have loaded the bundled font."""
+    """Why screens of this machine cannot be compared with the pictures; empty if they can. Tests load the bundled font."""
     if installed != locked_version():
         return f"PySide6 {installed} instead of the locked {locked_version()}"
     if sys.platform != "linux":

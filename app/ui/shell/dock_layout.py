@@ -264,7 +264,7 @@ class DockFolding:
             self._show(names)
 
     def keep_widths(self) -> None:
-        """Note how wide the columns are before a page or a panel comes that squeezes them; what is noted stays until it is used."""
+        """Note how wide the columns are before something squeezes them; what is noted stays until it is used or forgotten."""
         if not self._widths:
             self._widths = {name: dock.width() for name, dock in self._columns().items()}
 

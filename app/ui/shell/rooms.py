@@ -161,8 +161,8 @@ class Rooms(QObject):
         self._folding.bring_back()
         if self._shown is Room.ANNOTATE:
             self._widths_back.start()
-        narrow = self._switch.window().width() < _NARROW_WINDOW
-        self._folding.put_away((*(_NOT_WITH_ERRORS if self._shown is Room.ERRORS else ()), *(("images",) if narrow and self._shown is not Room.ANNOTATE else ())))
+        narrow = self._shown is not Room.ANNOTATE and self._switch.window().width() < _NARROW_WINDOW
+        self._folding.put_away((*(_NOT_WITH_ERRORS if self._shown is Room.ERRORS else ()), *(("images",) if narrow else ())))
         self.entered.emit(self._shown)
 
     def _follow_command(self, room: Room, command: str) -> None:
