@@ -110,7 +110,11 @@ def test_the_buttons_below_the_models_show_their_whole_text(studio: Studio, fold
     studio.start_model()
     studio.open(folder)
     begin(studio)
-    for button in (dock(studio).add_setting, dock(studio).errors, dock(studio).add_file, dock(studio).run_folder):
+    panel = dock(studio)
+    if (models := panel.tabs.indexOf(panel._models)) >= 0:
+        panel.tabs.setCurrentIndex(models)
+        studio.settle()
+    for button in (panel.add_setting, panel.errors, panel.add_file, panel.run_folder):
         assert button.visibleRegion().boundingRect().width() >= button.sizeHint().width()
 
 
