@@ -188,8 +188,7 @@ class MainWindow(QMainWindow):
 
     def show_page(self, page: QWidget) -> None:
         """Bring a page to the centre of the window."""
-        if self.stack.currentWidget() is self.canvas:
-            self.folding.keep_widths()
+        self.folding.keep_widths()
         if self.stack.indexOf(page) < 0:
             self.stack.addWidget(page)
         self.stack.setCurrentWidget(page)
@@ -218,8 +217,8 @@ class MainWindow(QMainWindow):
         self._share_space()
 
     def _share_space(self) -> None:
-        widths = list(_WIDTHS if self.width() >= _NARROW else _NARROW_WIDTHS)
-        self.resizeDocks([self.images, self.classes], widths, Qt.Orientation.Horizontal)
+        widths = _WIDTHS if self.width() >= _NARROW else _NARROW_WIDTHS
+        self.resizeDocks([self.images, self.classes], list(widths), Qt.Orientation.Horizontal)
         self.heights.reset(HEIGHTS[self._low])
 
     def _update_dock_key(self, name: str) -> None:
