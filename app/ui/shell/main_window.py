@@ -217,8 +217,7 @@ class MainWindow(QMainWindow):
         self._share_space()
 
     def _share_space(self) -> None:
-        widths = _WIDTHS if self.width() >= _NARROW else _NARROW_WIDTHS
-        self.resizeDocks([self.images, self.classes], list(widths), Qt.Orientation.Horizontal)
+        self.resizeDocks([self.images, self.classes], _WIDTHS if self.width() >= _NARROW else _NARROW_WIDTHS, Qt.Orientation.Horizontal)
         self.heights.reset(HEIGHTS[self._low])
 
     def _update_dock_key(self, name: str) -> None:
