@@ -50,8 +50,8 @@ DEFAULT_SIZE = QSize(1600, 1000)
 _SMALLEST = QSize(720, 400)
 #: A window that needs more than this share of the screen's width or height is maximised.
 _NEARLY_ALL = 0.92
-#: Widths of the left and right docks, and those of a window too narrow for them: the picture keeps its 55 %.
-_WIDTHS, _NARROW_WIDTHS, _NARROW = (196, 332), (160, 304), 1400
+#: Widths of the left and right docks where the window has room for them, and in a narrower one: the picture keeps its 55 %.
+_WIDTHS, _NARROW = {True: (196, 332), False: (160, 304)}, 1400
 #: Of layouts with three rows and with two: one is no use on a screen of the other kind.
 _LAYOUT_VERSIONS = {False: 4, True: 5}
 
@@ -217,7 +217,7 @@ class MainWindow(QMainWindow):
         self._share_space()
 
     def _share_space(self) -> None:
-        self.resizeDocks([self.images, self.classes], _WIDTHS if self.width() >= _NARROW else _NARROW_WIDTHS, Qt.Orientation.Horizontal)
+        self.resizeDocks([self.images, self.classes], _WIDTHS[self.width() >= _NARROW], Qt.Orientation.Horizontal)
         self.heights.reset(HEIGHTS[self._low])
 
     def _update_dock_key(self, name: str) -> None:
