@@ -1,21 +1,23 @@
-"""Undo and redo: one QUndoStack per image in a QUndoGroup, each command a named patch of 64-px tiles.
+"""Undo and redo: a list of named steps for each image, each step a patch of 64-px tiles.
 
-Undo stops at the first prediction of an image (ADR 90): that step is in the journal, and not on the stack.
+Undo stops at the first prediction of an image (ADR 90): that step is in the journal, and not in the list.
 
 A step without pixels (a note) carries what to do instead, and is not in the journal: it is undone in its session.
 
-Commands only copy tiles. What can fail (the journal's disk) listens to the signals and deals with it; a step with a damaged
-record changes nothing and is cut out of the history. The stacks of a session and the steps of the journal are the same records,
+Undo and redo only copy tiles. What can fail (the journal's disk) listens to the signals and deals with it; a step with a damaged
+record changes nothing and is cut out of the history. The lists of a session and the steps of the journal are the same records,
 so a reopened image can be undone further.
+
+No push costs more in a long history than in a short one (ADR 132): the oldest steps leave a few at a time.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from PySide6.QtCore import QObject, Qt, Signal, Slot
-from PySide6.QtGui import QUndoCommand, QUndoGroup, QUndoStack
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.services.step_writer import AT_ONCE, StepWriter
 from app.state.document import Document
@@ -28,11 +30,11 @@ from deeplab_core.errors import MessageText, ProjectError
 #: Packed bytes of all steps kept in memory. The journal keeps what is dropped here, within its own bound.
 UNDO_BYTES = 256 * 1024 * 1024
 
-#: A history over its bound is cut to this part of it.
-_BOUND_TO = 0.95
-
-#: Most steps of one image kept in memory. A stack of more takes a visible moment to be moved where the bytes reach their bound.
+#: Most steps of one image kept in memory; the history list shows them all.
 MOST_STEPS = 5000
+
+#: A push, or a turn of the event loop after it, lets go of so many old steps at most.
+DROPPED_AT_ONCE = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -63,100 +65,76 @@ class Step:
         self.nbytes = self.patch.nbytes
 
 
-@dataclass(slots=True)
-class _Target:
-    """What the commands of one stack act on; replaced as a whole when the image is opened again.
+@dataclass(slots=True, eq=False)
+class StepList:
+    """The steps of an image.
 
     Attributes:
-        silent: while a stack is put together, commands move without touching pixels.
-        failure: the command that could not be carried out, its direction, and why. Commands do nothing until the stack is cut.
-        held: index of the stack before a jump that came while a step was open. Commands do nothing until the stack is back there.
+        image: id of the image's record.
+        document: what the steps change.
+        steps: oldest first; those from ``index`` on are undone.
+        index: how many of ``steps`` are in effect.
+        start: the first prediction, which undo does not take back; None before there is one, and where it is not known.
+        dropped: how many steps have left at the old end.
+        nbytes: of all its steps, ``start`` included.
     """
 
     image: int
     document: Document
-    silent: bool = False
-    failure: tuple[_StepCommand, int, ProjectError] | None = None
-    held: int | None = None
-
-
-class _StepCommand(QUndoCommand):
-    """A step on a stack. The first redo does nothing: its pixels are already painted when it is pushed."""
-
-    def __init__(self, history: UndoHistory, target: _Target, step: Step) -> None:
-        super().__init__(tr(step.title))
-        self._history = history
-        self._target = target
-        self.step = step
-        self._painted = True
-
-    def redo(self) -> None:
-        if self._painted:
-            self._painted = False
-        else:
-            self._move(self.step.patch, 1)
-
-    def undo(self) -> None:
-        self._move(self.step.patch.inverted(), -1)
-
-    def _move(self, patch: TilePatch, direction: int) -> None:
-        target = self._target
-        if target.silent or target.failure is not None or target.held is not None:
-            return
-        if target.document.has_open_step:
-            self._history.hold(self, direction)
-            return
-        if self.step.act is not None:
-            self.step.act(direction)
-            return
-        try:
-            if not self.step.checked and len(patch.tiles) > AT_ONCE:
-                patch.check()  # a smaller one is unpacked as a whole before its first tile is written
-            self._history.writer.write(target.document, patch)
-        except ProjectError as error:
-            target.failure = self, direction, error
-            self._history.cutNeeded.emit()
-        else:
-            self._history.stepMoved.emit(target.image, self.step, direction)
-
-
-@dataclass(slots=True)
-class _ImageUndoStack:
-    """An image's stack, its target and its commands in order (those beyond the stack's index can be redone).
-
-    Attributes:
-        start: the first prediction, which undo does not take back; None before there is one, and where it is not known.
-        nbytes: of all its steps, ``start`` included.
-    """
-
-    stack: QUndoStack
-    target: _Target
-    commands: list[_StepCommand] = field(default_factory=list)
+    steps: deque[Step] = field(default_factory=deque)
+    index: int = 0
     start: Step | None = None
+    dropped: int = 0
     nbytes: int = 0
 
     def set_start(self, step: Step | None) -> None:
         self.nbytes += (step.nbytes if step else 0) - (self.start.nbytes if self.start else 0)
         self.start = step
 
-    def push(self, command: _StepCommand) -> None:
-        """Put a command behind those in effect; the undone ones are gone."""
-        self.cut(self.stack.index())
-        self.commands.append(command)
-        self.nbytes += command.step.nbytes
-        self.stack.push(command)
-        if len(self.commands) > MOST_STEPS:  # the stack has dropped its oldest
-            self.set_start(None)  # undo ends above it all the same
-            self.nbytes -= self.commands.pop(0).step.nbytes
+    def push(self, step: Step) -> None:
+        """Put a step behind those in effect, after :meth:`cut`."""
+        self.steps.append(step)
+        self.index += 1
+        self.nbytes += step.nbytes
+        if len(self.steps) > MOST_STEPS:
+            self.set_start(None)
+            self.drop_oldest()
 
-    def cut(self, index: int) -> None:
-        """Forget the commands from an index on, as the stack does at its next push."""
-        self.nbytes -= sum(command.step.nbytes for command in self.commands[index:])
-        del self.commands[index:]
+    def cut(self) -> deque[Step]:
+        """Take the undone steps out, and return them: freeing many at once takes a visible moment."""
+        undone: deque[Step] = deque()
+        while len(self.steps) > self.index:
+            undone.append(self.steps.pop())
+            self.nbytes -= undone[-1].nbytes
+        return undone
+
+    @property
+    def can_drop(self) -> bool:
+        """Whether something older than the newest step in effect is kept."""
+        return self.index > 1 or (self.start is not None and len(self.steps) > 0)
+
+    def drop_oldest(self) -> int:
+        """Forget the first prediction (undo ends above it all the same), else the oldest step; returns its bytes."""
+        before = self.nbytes
+        if self.start is not None:
+            self.set_start(None)
+        else:
+            self.nbytes -= self.steps.popleft().nbytes
+            self.index -= 1
+            self.dropped += 1
+        return before - self.nbytes
+
+    def take_newer(self, place: int) -> None:
+        """Keep only what is newer than a step: all of it is undone."""
+        self.set_start(None)
+        for _ in range(place + 1):
+            self.nbytes -= self.steps.popleft().nbytes
+            self.dropped += 1
+        self.index = 0
 
 
 class UndoHistory(QObject):
-    """The undo stacks of a session; the stack of the image in view is active.
+    """The steps of a session's images; undo and redo act on the image in view.
 
     Signals:
         stepPushed: (image id, Step) a new step was done; undone steps of the image are gone.
@@ -176,28 +154,25 @@ class UndoHistory(QObject):
     actDone = Signal()
     changed = Signal()
     stepEndAsked = Signal()
-    cutNeeded = Signal()
-    _held = Signal()
 
     def __init__(self, parent: QObject | None = None, *, budget: int = UNDO_BYTES) -> None:
         super().__init__(parent)
-        self.group = QUndoGroup(self)
         self.writer = StepWriter(self)
         self._budget = budget
-        self._stacks: dict[int, _ImageUndoStack] = {}
-        self.group.indexChanged.connect(self.changed)
-        self.group.activeStackChanged.connect(self.changed)
-        # Not while the stack that calls the commands is still at it (the history list jumps over several steps at once).
-        self.cutNeeded.connect(self._cut, Qt.ConnectionType.QueuedConnection)
-        self._held.connect(self._jump, Qt.ConnectionType.QueuedConnection)
+        self._lists: dict[int, StepList] = {}  # least recently used first
+        self._view: StepList | None = None
+        self._waste: deque[deque[Step]] = deque()  # steps that are counted no more; freeing their tiles takes time
+        self._trim = QTimer(self)
+        self._trim.setInterval(0)
+        self._trim.timeout.connect(self._trim_on)
 
     def open(self, image: int, document: Document, steps: Iterable[JournalStep]) -> None:
-        """Make an image's stack the active one, put together from its journal steps (undone ones can be redone).
+        """Show an image's steps, put together from its journal (undone ones can be redone).
 
-        A stack of this session that holds the same document stays as it is.
+        A list of this session for the same document stays as it is.
         """
-        opened = self._stacks.get(image)
-        if opened is None or opened.target.document is not document:
+        opened = self._lists.get(image)
+        if opened is None or opened.document is not document:
             self._remove(image)
             known = [(Step(image, step.title, step.source, step.patch, step.seq, checked=False), step.undone) for step in steps]
             done = [step for step, undone in known if not undone]
@@ -207,50 +182,50 @@ class UndoHistory(QObject):
             surplus = len(done) + len(undone) - MOST_STEPS
             if surplus > 0:
                 done, start = done[surplus:], None
-            opened = self._build(_Target(image, document), [*done, *undone], len(done), start)
+            opened = StepList(image, document, deque([*done, *undone]), len(done))
+            opened.nbytes = sum(step.nbytes for step in opened.steps)
+            opened.set_start(start)
         else:
-            del self._stacks[image]
-        self._stacks[image] = opened  # the last place of the dictionary is the most recently used
-        self.group.setActiveStack(opened.stack)
-        self._bound()
+            del self._lists[image]
+        self._lists[image] = opened  # the last place of the dictionary is the most recently used
+        self._view = opened
+        self._shrink()
+        self.changed.emit()
 
     def keep_only(self, images: Collection[int]) -> None:
-        """Drop the stacks of all other images.
+        """Drop the steps of all other images.
 
-        A stack holds its image's document, so the stack of each image that was ever in view would keep its pixels in memory.
+        A list holds its image's document, so the list of each image that was ever in view would keep its pixels in memory.
         """
-        for image in [image for image in self._stacks if image not in images]:
+        for image in [image for image in self._lists if image not in images]:
             self._remove(image)
 
     def close(self) -> None:
-        """The project is closed: the history goes, with all its stacks, as soon as the events that wait are handled."""
-        self.group.setActiveStack(None)  # type: ignore[arg-type]
+        """The project is closed: the history goes as soon as the events that wait are handled."""
+        self._trim.stop()
+        self._lists.clear()
+        self._view = None
+        self.changed.emit()
         self.deleteLater()
 
     def forget(self, image: int) -> None:
-        """Drop the stack of an image, e.g. because it starts over."""
+        """Drop the steps of an image, e.g. because it starts over."""
         self._remove(image)
-        self.changed.emit()
 
     def push(self, title: MessageText, patch: TilePatch, source: Provenance) -> Step | None:
         """Take a step of the image in view that was just painted. A patch without tiles is not a step: None."""
-        self._cut()
-        self._go_back()
-        opened = self._active()
+        opened = self._view
         if opened is None or patch.empty:
             return None
-        step = Step(opened.target.image, title, source, patch)
-        if opened.start is None and opened.stack.index() == 0 and _is_first_prediction(step):
-            opened.stack.clear()
-            opened.cut(0)
+        step = Step(opened.image, title, source, patch)
+        self._free(opened.cut())
+        if opened.start is None and opened.index == 0 and _is_first_prediction(step):
             opened.set_start(step)
-            self.stepPushed.emit(step.image, step)
-            self.changed.emit()
-            self._bound()
-            return step
-        opened.push(_StepCommand(self, opened.target, step))
+        else:
+            opened.push(step)
+        self._shrink()
+        self.changed.emit()
         self.stepPushed.emit(step.image, step)
-        self._bound()
         return step
 
     def push_act(self, title: MessageText, act: Callable[[int], object]) -> bool:
@@ -259,15 +234,14 @@ class UndoHistory(QObject):
         Args:
             act: called with -1 to undo it and with 1 to do it again; it reports its own errors.
         """
-        self._cut()
-        self._go_back()
-        opened = self._active()
+        opened = self._view
         if opened is None:
             return False
-        document = opened.target.document
+        document = opened.document
         unchanged = TilePatch(document.shape, document.labels.itemsize, (), 0)
-        step = Step(opened.target.image, title, Provenance.USER, unchanged, act=act)
-        opened.push(_StepCommand(self, opened.target, step))
+        self._free(opened.cut())
+        opened.push(Step(opened.image, title, Provenance.USER, unchanged, act=act))
+        self.changed.emit()
         self.actDone.emit()
         return True
 
@@ -277,177 +251,162 @@ class UndoHistory(QObject):
         Returns:
             Why a damaged step could not be undone (see :attr:`stepDamaged`); None for a sound one.
         """
-        if not self._ready():
+        opened = self._ready()
+        if opened is None or opened.index == 0:
             return None
-        self.group.undo()
-        opened = self._active()
-        failure = None if opened is None else opened.target.failure
-        self._cut()
-        return None if failure is None else failure[2]
+        failure = self._move(opened, -1)
+        self.changed.emit()
+        return failure
 
     def redo(self) -> None:
         """Do the step that was undone last again; nothing happens without one."""
-        if not self._ready():
+        opened = self._ready()
+        if opened is not None and opened.index < len(opened.steps):
+            self._move(opened, 1)
+            self.changed.emit()
+
+    def go_to(self, index: int) -> None:
+        """Undo or redo until so many steps of the image in view are in effect, beside the first prediction.
+
+        What is painted becomes a step first; what that replaces cannot be done again.
+        """
+        before = self._view
+        if before is None:
             return
-        self.group.redo()
-        self._cut()
+        wanted = before.dropped + index  # the step that ends now may take the place of older ones
+        opened = self._ready()
+        while opened is not None and opened is before is self._view:
+            place = min(max(wanted - opened.dropped, 0), len(opened.steps))
+            if place == opened.index or self._move(opened, 1 if place > opened.index else -1) is not None:
+                break
+        self.changed.emit()
 
     @property
     def can_undo(self) -> bool:
-        return self.group.canUndo()
+        return self._view is not None and self._view.index > 0
 
     @property
     def can_redo(self) -> bool:
-        return self.group.canRedo()
+        return self._view is not None and self._view.index < len(self._view.steps)
 
     @property
     def undo_text(self) -> str:
         """Title of the step that undo would take back; empty if none."""
-        return self.group.undoText()
+        opened = self._view
+        return "" if opened is None or opened.index == 0 else tr(opened.steps[opened.index - 1].title)
 
     @property
     def redo_text(self) -> str:
         """Title of the step that redo would do again; empty if none."""
-        return self.group.redoText()
+        opened = self._view
+        return "" if opened is None or opened.index == len(opened.steps) else tr(opened.steps[opened.index].title)
+
+    @property
+    def view(self) -> StepList | None:
+        """The steps of the image in view, to be read only; None without an image."""
+        return self._view
 
     @property
     def steps(self) -> Sequence[Step]:
-        """Steps of the image in view, oldest first; those from :attr:`index` on are undone."""
-        opened = self._active()
+        """Steps of the image in view, oldest first, in a new list; those from :attr:`index` on are undone."""
+        opened = self._view
         if opened is None:
             return []
-        start = [] if opened.start is None else [opened.start]
-        return [*start, *(command.step for command in opened.commands)]
+        return [*([] if opened.start is None else [opened.start]), *opened.steps]
 
     @property
     def start(self) -> Step | None:
         """The first prediction of the image in view, at which undo stops; None if there is none."""
-        opened = self._active()
-        return None if opened is None else opened.start
+        return None if self._view is None else self._view.start
 
     @property
     def index(self) -> int:
         """How many steps of the image in view are in effect."""
-        opened = self._active()
-        return 0 if opened is None else opened.stack.index() + (opened.start is not None)
+        opened = self._view
+        return 0 if opened is None else opened.index + (opened.start is not None)
 
     def nbytes(self) -> int:
-        """Packed bytes of all steps in memory."""
-        return sum(opened.nbytes for opened in self._stacks.values())
+        """Packed bytes of all steps in memory, without those that are being freed."""
+        return sum(opened.nbytes for opened in self._lists.values())
 
-    def _active(self) -> _ImageUndoStack | None:
-        stack = self.group.activeStack()
-        # Mostly the last one; without an active stack none is found.
-        return next((opened for opened in reversed(self._stacks.values()) if opened.stack is stack), None)
-
-    def _build(self, target: _Target, steps: Sequence[Step], index: int, start: Step | None) -> _ImageUndoStack:
-        opened = _ImageUndoStack(QUndoStack(self.group), target)
-        opened.stack.setUndoLimit(MOST_STEPS)
-        opened.set_start(start)
-        target.silent = True
-        for step in steps:
-            opened.push(_StepCommand(self, target, step))
-        opened.stack.setIndex(index)
-        target.silent = False
-        return opened
-
-    def _ready(self) -> bool:
-        """Have an open step of the image in view ended; False if it stays open, and nothing may be undone."""
-        self._go_back()
+    def _ready(self) -> StepList | None:
+        """Have an open step of the image in view ended; None if it stays open, and nothing may be undone, or without an image."""
         self.stepEndAsked.emit()
-        opened = self._active()
-        return opened is None or not opened.target.document.has_open_step
+        opened = self._view
+        return None if opened is None or opened.document.has_open_step else opened
 
-    def hold(self, command: _StepCommand, direction: int) -> None:
-        """A command was asked to move in the middle of another step: the history list moves the stack by itself."""
-        for opened in self._stacks.values():
-            if command in opened.commands:
-                opened.target.held = opened.commands.index(command) + (direction < 0)
-        self._held.emit()
-
-    def _go_back(self) -> int | None:
-        """Where the active stack was asked to go in the middle of a step; it is where it was again. None if it was not."""
-        wanted = None
-        for opened in self._stacks.values():
-            if opened.target.held is not None:
-                index = opened.stack.index()
-                opened.stack.setIndex(opened.target.held)
-                opened.target.held = None
-                wanted = index if opened is self._active() else wanted
-        return wanted
-
-    @Slot()
-    def _jump(self) -> None:
-        """End the open step, and only then go where the history list was told to; what the step has replaced is gone."""
-        wanted = self._go_back()
-        opened = self._active()
-        if wanted is None or opened is None:
-            return
-        count = opened.stack.count()
-        if self._ready() and opened is self._active() and (wanted < opened.stack.index() or opened.stack.count() == count):
-            opened.stack.setIndex(wanted)
-
-    @Slot()
-    def _cut(self) -> None:
-        """Go on with the part of a history that a damaged step leaves: what is newer than it, or older where it is undone."""
-        for image, opened in list(self._stacks.items()):
-            if opened.target.failure is None:
-                continue
-            command, direction, error = opened.target.failure
-            place = opened.commands.index(command)
-            rest = opened.commands[place + 1 :] if direction < 0 else opened.commands[:place]
-            start = None if direction < 0 else opened.start
-            self._replace(opened, [other.step for other in rest], 0 if direction < 0 else place, start)
-            self.stepDamaged.emit(image, command.step, error)
-
-    def _replace(self, opened: _ImageUndoStack, steps: Sequence[Step], index: int, start: Step | None) -> None:
-        """Put a stack of other steps in a stack's place; an active one stays active."""
-        image, active = opened.target.image, opened is self._active()
-        rebuilt = self._build(_Target(image, opened.target.document), steps, index, start)
-        self._remove(image)
-        self._stacks[image] = rebuilt
-        if active:
-            self.group.setActiveStack(rebuilt.stack)
+    def _move(self, opened: StepList, direction: int) -> ProjectError | None:
+        """Undo the last step in effect (-1) or redo the one after it (1); why it is damaged, and the history was cut, or None."""
+        place = opened.index - (direction < 0)
+        step = opened.steps[place]
+        if step.act is not None:
+            opened.index += direction
+            step.act(direction)
+            return None
+        patch = step.patch if direction > 0 else step.patch.inverted()
+        try:
+            if not step.checked and len(patch.tiles) > AT_ONCE:
+                patch.check()  # a smaller one is unpacked as a whole before its first tile is written
+            self.writer.write(opened.document, patch)
+        except ProjectError as error:
+            # The part that is left: what is newer than the step, or older where it is undone.
+            if direction < 0:
+                opened.take_newer(place)
+            else:
+                self._free(opened.cut())
+            self.stepDamaged.emit(opened.image, step, error)
+            return error
+        opened.index += direction
+        self.stepMoved.emit(opened.image, step, direction)
+        return None
 
     def _remove(self, image: int) -> None:
-        opened = self._stacks.pop(image, None)
-        if opened is not None:
-            self.group.removeStack(opened.stack)
-            opened.commands.clear()
-            opened.stack.setParent(None)
-            opened.stack.deleteLater()
-
-    def _bound(self) -> None:
-        """Drop whole stacks of images out of view first, least recently used first, then the oldest steps in view.
-
-        Where the bound is reached, a little more is dropped, so that not every later stroke moves the history to a new stack.
-        """
-        if self.nbytes() <= self._budget:
+        opened = self._lists.pop(image, None)
+        if opened is None:
             return
-        excess = self.nbytes() - int(self._budget * _BOUND_TO)
-        active = self._active()
-        for image, opened in list(self._stacks.items()):
-            if excess <= 0:
-                return
-            if opened is not active:
+        self._free(opened.steps)
+        if opened is self._view:
+            self._view = None
+            self.changed.emit()
+
+    def _free(self, steps: deque[Step]) -> None:
+        if steps:
+            self._waste.append(steps)
+            self._trim.start()
+
+    @Slot()
+    def _trim_on(self) -> None:
+        if self._shrink():
+            self.changed.emit()
+
+    def _shrink(self) -> bool:
+        """Drop the steps of images out of view first, least recently used first, then the oldest in view; the newest stays.
+
+        A few at a time: the rest follows between the next events.
+
+        Returns:
+            Whether the steps of the image in view have become fewer.
+        """
+        excess, view = self.nbytes() - self._budget, self._view
+        for image, opened in list(self._lists.items()) if excess > 0 else ():
+            if excess > 0 and opened is not view:
                 excess -= opened.nbytes
                 self._remove(image)
-        if excess > 0 and active is not None:
-            self._shorten(active, excess)
-
-    def _shorten(self, opened: _ImageUndoStack, excess: int) -> None:
-        """QUndoStack drops old commands by count only, so the rest moves to a new stack. The newest step always stays."""
-        if opened.start is not None and opened.commands:
-            excess -= opened.start.nbytes
-            opened.set_start(None)  # undo ends above it all the same
-        index = opened.stack.index()
-        drop = 0
-        while excess > 0 and drop < index - 1:
-            excess -= opened.commands[drop].step.nbytes
-            drop += 1
-        if drop == 0:
-            return
-        self._replace(opened, [command.step for command in opened.commands[drop:]], index - drop, None)
+        left = DROPPED_AT_ONCE
+        while view is not None and excess > 0 and left and view.can_drop:
+            excess -= view.drop_oldest()
+            left -= 1
+        fewer = left < DROPPED_AT_ONCE
+        while self._waste and left:
+            self._waste[0].popleft()
+            left -= 1
+            if not self._waste[0]:
+                self._waste.popleft()
+        if self._waste or (view is not None and excess > 0 and view.can_drop):
+            self._trim.start()
+        else:
+            self._trim.stop()
+        return fewer
 
 
 def _is_first_prediction(step: Step) -> bool:

@@ -24,7 +24,6 @@ def test_no_module_is_longer_than_its_ceiling() -> None:
 _ALONE = {
     "deeplab_core.nn.module": "public: any module as a network",
     "deeplab_core.correction.warm_up": "the core compiles its loops itself, whoever calls it",
-    "app.ui.annotate.history_dock": "a dock of the window, as the others",
     "app.ui.project.progress_dialog": "a dialog of the window, as the others",
     "app.ui.project.summary_dialog": "a dialog of the window, as the others",
 }

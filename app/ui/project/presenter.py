@@ -126,11 +126,10 @@ class ImagesPresenter(QObject):
             window.show_start()
         elif self._program.session.history is not None:
             history = self._program.session.history
-            window.history.set_group(history.group)
+            window.history.follow(history)
             if self._program.session.image is None:
                 coming = self._program.session.opening  # it is still being read
                 window.start_page.show_busy(str(project.folder), "" if coming is None else project.record(coming).name)
-            history.changed.connect(lambda: window.history.set_start(history.start.title if history.start else ""))
 
     def _show_opening(self, folder: str) -> None:
         self._opening = folder

@@ -105,7 +105,8 @@ def test_a_stroke_that_waits_for_what_follows_is_in_no_mask_file_before_it_is_a_
 
 def go_to(studio: Studio, row: int) -> None:
     """A click on a row of the history list."""
-    view = studio.window.history.view
+    view, history = studio.window.history.view, studio.program.session.history
+    studio.wait(lambda: view.currentIndex().row() == history.index)
     view.scrollTo(view.model().index(row, 0))
     at = view.visualRect(view.model().index(row, 0)).center()
     studio.qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=at)

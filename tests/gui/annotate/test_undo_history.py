@@ -1,16 +1,21 @@
 """Undo and redo per image: names, image switches, bounds, what the journal hears."""
 
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QCoreApplication
 
 from app.services import undo
 from app.services.undo import UndoHistory
 from app.state.document import Document
+from app.state.edits.whole_mask import whole_patch
 from app.state.journal import JournalStep
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
+from app.ui.annotate import history_dock
+from app.ui.annotate.history_dock import HistoryDock
 from deeplab_core.catalogs import get_catalog
 from tests.unit.app.folders import paint
 
@@ -34,9 +39,8 @@ def new_history(qapp):
         return made[-1]
 
     yield make
-    for history in made:  # Python's collector would delete stacks and commands in any order, and Qt does not survive that
+    for history in made:
         history.close()
-        history.deleteLater()
 
 
 @pytest.fixture
@@ -163,7 +167,7 @@ def test_the_history_list_jumps(history):
     history.open(1, document, [])
     states = [state(document)] + [draw(history, document, seed) for seed in range(5)]
     for index in (2, 5, 0, 3):
-        history.group.activeStack().setIndex(index)  # what QUndoView does with a click
+        history.go_to(index)  # what a click does
         assert state(document) == states[index]
         assert history.index == index
 
@@ -222,26 +226,118 @@ def test_the_bytes_are_those_of_the_steps_in_memory(new_history, monkeypatch, bu
         history.push(f"step {seed}", paint(documents[seed % 40 // 20], seed), source)
         for _ in range(3 * (seed % 7 == 6)):
             history.undo()
-        stacks = history._stacks.values()
-        assert history.nbytes() == sum(command.step.patch.nbytes for stack in stacks for command in stack.commands) + sum(
-            stack.start.patch.nbytes for stack in stacks if stack.start
+        lists = history._lists.values()
+        assert history.nbytes() == sum(step.patch.nbytes for one in lists for step in one.steps) + sum(
+            one.start.patch.nbytes for one in lists if one.start
         )
-        assert [stack.stack.count() for stack in stacks] == [len(stack.commands) for stack in stacks]
 
 
-def test_a_history_that_reached_its_bound_is_not_moved_at_every_stroke(new_history, monkeypatch):
-    probe = new_history()
-    probe.open(1, document := blank(), [])
-    for seed in range(200):
-        draw(probe, document, seed)
-    history = new_history(budget=probe.nbytes() // 2)
-    moved = []
-    real = history._replace
-    monkeypatch.setattr(history, "_replace", lambda *given: (moved.append(given), real(*given)))
-    history.open(1, document := blank(), [])
-    for seed in range(200):
-        draw(history, document, seed)
-    assert 1 <= len(moved) <= 25
+class Counted(deque):
+    """Counts each step that is put in, looked at or taken out; whole walks count as many as there are."""
+
+    touched = 0
+
+
+class CountedRows(Counted):
+    """Those of the history list, which follows after the push."""
+
+    touched = 0
+
+
+def _counted(name):
+    real = getattr(deque, name)
+    walk = name in {"__iter__", "__reversed__", "copy", "clear", "remove", "index", "insert", "__delitem__"}
+
+    def call(self, *given):
+        given = tuple(list(value) if name == "extend" else value for value in given)
+        type(self).touched += len(self) if walk else len(given[0]) if name == "extend" else 1
+        return real(self, *given)
+
+    return call
+
+
+for _name in (
+    "append",
+    "extend",
+    "pop",
+    "popleft",
+    "__getitem__",
+    "__iter__",
+    "__reversed__",
+    "copy",
+    "clear",
+    "remove",
+    "index",
+):
+    setattr(Counted, _name, _counted(_name))
+
+
+@pytest.mark.parametrize("kept", [100, 400])
+def test_a_push_touches_a_few_steps_however_long_the_history_is(new_history, qtbot, monkeypatch, kept):
+    """The stack was made again at its bound: 9 ms at one push in a hundred, 178 at most."""
+    monkeypatch.setattr(undo, "deque", Counted)
+    monkeypatch.setattr(history_dock, "deque", CountedRows)
+    document = blank()
+    patches = [paint(document, seed) for seed in range(50)]
+    size = sum(patch.nbytes for patch in patches) // len(patches)
+    history = new_history(budget=kept * size)
+    dock = HistoryDock()
+    qtbot.addWidget(dock)
+    dock.follow(history)
+    for image in (1, 2):  # the first one's steps leave as a whole
+        history.open(image, document, [])
+        for number in range(kept * 2):
+            Counted.touched = 0
+            history.push(f"step {number}", patches[number % 50], Provenance.USER)
+            assert Counted.touched <= 3 * undo.DROPPED_AT_ONCE + 10
+            CountedRows.touched = 0
+            QCoreApplication.processEvents()
+            assert CountedRows.touched <= 2 * undo.DROPPED_AT_ONCE + 10 or number == 0, "the rows of another image are all new"
+    assert kept * 0.9 < len(history.steps) < kept * 1.1
+    large = Document.blank((1000, 1400), VOC)
+    noise = np.random.default_rng(0).integers(0, 20, large.shape).astype(np.uint8)
+    patch = whole_patch(large, noise)
+    assert patch.nbytes > 50 * size, "it takes the place of many steps"
+    Counted.touched = 0
+    history.push("large", patch, Provenance.USER)
+    assert Counted.touched <= 3 * undo.DROPPED_AT_ONCE + 10
+    qtbot.waitUntil(lambda: history.nbytes() <= max(history.view.steps[-1].nbytes, kept * size) and not history._waste)
+    QCoreApplication.processEvents()
+    model = dock.view.model()
+    assert [model.index(row).data() for row in range(1, model.rowCount())] == [step.title for step in history.steps]
+
+
+def test_the_history_list_follows_the_steps(new_history, qtbot, monkeypatch):
+    monkeypatch.setattr(undo, "MOST_STEPS", 6)
+    history = new_history()
+    dock = HistoryDock()
+    qtbot.addWidget(dock)
+    dock.follow(history)
+    documents = {image: blank() for image in (1, 2)}
+    rng = np.random.default_rng(0)
+    history.open(1, documents[1], [])
+    for turn in range(150):
+        match rng.integers(0, 12):
+            case 0:
+                image = int(rng.integers(1, 3))
+                history.open(image, documents[image], [])
+            case 1 | 2 | 3:
+                history.undo()
+            case 4:
+                history.redo()
+            case 5:
+                history.go_to(int(rng.integers(0, 7)))
+            case _:
+                draw(history, documents[history.view.image], turn)
+        QCoreApplication.processEvents()
+        model = dock.view.model()
+        rows = [model.index(row).data() for row in range(model.rowCount())]
+        assert rows == ["As opened", *(step.title for step in history.steps)]
+        assert dock.view.currentIndex().row() == history.index
+        assert [index.row() for index in dock.view.selectedIndexes()] == [history.index]
+    history.forget(history.view.image)
+    QCoreApplication.processEvents()
+    assert dock.view.model().rowCount() == 1
 
 
 def test_memory_is_bounded_by_steps(new_history, monkeypatch):

@@ -57,7 +57,7 @@ def test_a_step_that_cannot_be_undone_leaves_the_history_right(studio: Studio, f
     history = studio.program.session.history
     assert history is not None
     if jump:
-        history.group.activeStack().setIndex(0)
+        history.go_to(0)
         studio.wait(lambda: any("damaged step" in title for title in studio.titles()))
     else:
         for _ in range(1 + 3):  # the first one only reports what it would do
