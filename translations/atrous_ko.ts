@@ -2886,6 +2886,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Counting what is lost</source>
+        <extracomment>Classes that the message at the end of an export names.</extracomment>
         <translation>손실을 세는 중</translation>
     </message>
     <message>
@@ -4246,7 +4247,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     <message numerus="yes">
         <source>{n} image has a status of a later version of Atrous ({numbers}). It is kept and shown as edited.</source>
         <comment>{n} images have a status of a later version of Atrous ({numbers}). They are kept and shown as edited.</comment>
-        <extracomment>Columns of the ``images`` table in the order of :func:`record_from_row`. Python types of :data:`RECORD_COLUMNS`, for ``Store.rows``. Rows that a later version wrote in a way that this one does not know.</extracomment>
+        <extracomment>Columns of the ``images`` table in the order of :func:`records_from_rows`. Python types of :data:`RECORD_COLUMNS`, for ``Store.rows``. Rows that a later version wrote in a way that this one does not know.</extracomment>
         <translation>
             <numerusform>이미지 {n}개의 상태가 이후 버전의 Atrous 것입니다({numbers}). 보관되며 수정됨으로 표시됩니다.</numerusform>
         </translation>
@@ -7867,6 +7868,7 @@ Metrics against a model&apos;s own masks say nothing about its errors. The Class
     </message>
     <message>
         <source>by name</source>
+        <extracomment>Images that are filtered at a time: a list of no more is arranged at once. Seconds after which a turn of filtering ends.</extracomment>
         <translation>이름순</translation>
     </message>
     <message>
@@ -8181,7 +8183,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Only pixels that both of you set differently are coloured. Click a part to take it, or beside for all.</source>
-        <extracomment>Heights of rows with and without a box, px. Conflicts that are shown without scrolling, so that the pictures below have room. Width of the boxes, and the largest of the images&apos; names, px. Value of the choice in a box that says: part by part. Value of the choice that adds a class; names of classes have no such space.</extracomment>
+        <extracomment>Heights of rows with and without a box, px. Conflicts that are shown without scrolling, so that the pictures below have room. Width of the boxes, and the largest of the images&apos; names, px. Value of the choice in a box that says: part by part.</extracomment>
         <translation>두 사람이 다르게 지정한 픽셀에 색이 있습니다. 부분을 클릭하면 그 부분을, 그 옆을 클릭하면 모두 가져옵니다.</translation>
     </message>
     <message>
@@ -11209,6 +11211,10 @@ Source: {by}.</source>
         </translation>
     </message>
     <message>
+        <source>Merge adds to your classes: {names}.</source>
+        <translation>병합하면 내 클래스에 추가됨: {names}.</translation>
+    </message>
+    <message>
         <source>There is no image that both users worked on, so there is nothing to compare.</source>
         <translation>두 사용자가 모두 작업한 이미지가 없어 비교할 것이 없습니다.</translation>
     </message>
@@ -11903,7 +11909,7 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
     </message>
     <message>
         <source>this is a link, and links are not written through</source>
-        <extracomment>Names of the files that :func:`atomic_write` has not finished; a process that is killed leaves its own behind. Images of the folders that are open, by the folder&apos;s real path: names relative to it, with ``/``.</extracomment>
+        <extracomment>Names of the files that :func:`atomic_write` has not finished; a process that is killed leaves its own behind. What systems say of a disk that has no hard links. Images of the folders that are open, by the folder&apos;s real path: names relative to it, with ``/``.</extracomment>
         <translation>링크이며, 링크를 통해서는 쓰지 않습니다</translation>
     </message>
     <message>
@@ -12997,7 +13003,7 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
     </message>
     <message>
         <source>the folder does not exist</source>
-        <extracomment>Endings of lossless files, the only ones that can hold masks. Pictures, scans and films that are not read; their number and names are reported. Files of a folder that are looked at.</extracomment>
+        <extracomment>Endings of lossless files, the only ones that can hold masks. Pictures, scans and films that are not read; their number and names are reported. Files of a folder that are looked at. Every ASCII character as a letter or a digit, to see where the numbers of a name are.</extracomment>
         <translation>폴더가 없습니다</translation>
     </message>
     <message>
@@ -13971,6 +13977,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>the image is a torch tensor</source>
+        <extracomment>By (H, W, h, w): what Pillow begins with, as the second image of these sizes showed; our own loops then do the same from the third on. ``unknown`` after the first, ``neither`` where Pillow does something else. More sizes are forgotten.</extracomment>
         <translation>이미지가 torch 텐서입니다</translation>
     </message>
     <message>
@@ -18435,7 +18442,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>Panels</source>
-        <extracomment>Docks that share a place as tabs: the one in front at first, and the one behind it. On a screen too low for three rows (px) all below the classes share one place. On one of 768 px the third row had no room for its curve. The row that gets the rest has at least this height (px), where the others can be lower. Least height in px, share of the column, and most in px, of each row but the one that gets the rest. What the rows want by the tab in front, with three rows and on a low screen with two. The classes get the rest. Marks rows of tabs that are followed already.</extracomment>
+        <extracomment>Docks that share a place as tabs: the one in front at first, and the one behind it. Where a column of docks has a width of its own. On a screen too low for three rows (px) all below the classes share one place. On one of 768 px the third row had no room for its curve. The row that gets the rest has at least this height (px), where the others can be lower. Least height in px, share of the column, and most in px, of each row but the one that gets the rest. What the rows want by the tab in front, with three rows and on a low screen with two. The classes get the rest. Marks rows of tabs that are followed already.</extracomment>
         <translation>패널</translation>
     </message>
     <message>

@@ -25,7 +25,7 @@ from app.services.jobs import Job, JobRegistry, JobState
 from app.services.timers import single_shot
 from app.state.project import Project
 from app.worker.messages import Answer
-from deeplab_core.errors import AtrousError, image_error
+from deeplab_core.errors import AtrousError, Cancelled, image_error
 
 #: An image that is being opened or saved is looked at again after this time.
 RETRY_MS = 30
@@ -37,6 +37,7 @@ A = TypeVar("A", bound=Answer)
 @dataclass(frozen=True, slots=True, eq=False)
 class _Background:
     work: Callable[[], Any]
+    stop: Callable[[], None] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,9 +54,12 @@ Step = _Background | _Ask | _Pause
 Steps = Generator[Step, Any, T]
 
 
-def background(work: Callable[[], T]) -> Steps[T]:
-    """Run ``work`` on the pool; its result. Raises what it raises."""
-    result: T = yield _Background(work)
+def background(work: Callable[[], T], stop: Callable[[], None] | None = None) -> Steps[T]:
+    """Run ``work`` on the pool; its result. Raises what it raises.
+
+    ``stop`` is called on the thread of the job if that is to end meanwhile; the work may then raise Cancelled.
+    """
+    result: T = yield _Background(work, stop)
     return result
 
 
@@ -76,13 +80,20 @@ def pause() -> Steps[None]:
 
 @dataclass(slots=True, eq=False)
 class _Item:
-    """A visit under way: ``place`` in the ids, ``call`` while the compute process works on it, ``fraction`` (0..1) of that."""
+    """A visit under way.
+
+    Attributes:
+        place: in the ids.
+        call: while the compute process works on it; ``fraction`` (0..1) of that.
+        stop: while the pool works on it, where that can be stopped.
+    """
 
     place: int
     image: int
     steps: Generator[Step, Any, Any]
     call: Call[Answer] | None = None
     fraction: float = 0.0
+    stop: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +124,9 @@ class FolderJob(QObject, Generic[T]):
       (:meth:`on`) raises, which means that nothing can be written any more: then the job ends as failed, with :attr:`trouble`. An
       exception that is neither an AtrousError nor raised by a step is a bug: its image counts as failed and the exception is
       raised.
-    - After :meth:`cancel` no image begins and calls are cancelled. What runs on the pool comes to its end and is taken; an image
-      that needs another call or a pause after it is left. A call that was cancelled elsewhere cancels the job.
+    - After :meth:`cancel` no image begins and calls are cancelled, and so is what runs on the pool if it can be. Else it comes to
+      its end and is taken; an image that needs another call or a pause after it is left. What was cancelled elsewhere cancels the
+      job.
     - After :meth:`abandon` (another project is open) nothing is taken any more.
     - Progress is reported ten times a second at most (:class:`Job`).
 
@@ -247,6 +259,8 @@ class FolderJob(QObject, Generic[T]):
         for item in tuple(self._active):
             if item.call is not None:
                 item.call.cancel()
+            if item.stop is not None:
+                item.stop()
         self._turn.start()
 
     def _feed(self) -> None:
@@ -280,6 +294,9 @@ class FolderJob(QObject, Generic[T]):
 
     def _take(self, item: _Item, step: Step) -> None:
         if isinstance(step, _Background):
+            item.stop = step.stop
+            if self._stopping and step.stop is not None:
+                step.stop()
             self._jobs.run(
                 step.work, lambda result: self._come_back(item, result), lambda error: self._come_back(item, None, error)
             )
@@ -302,11 +319,6 @@ class FolderJob(QObject, Generic[T]):
             item.fraction = fraction
             self._report()
 
-        def cancelled() -> None:
-            self._drop(item)
-            if self.running and not self._stopping:
-                self._stop()
-
         try:
             item.call = step.submit()
         except Exception as error:
@@ -315,16 +327,26 @@ class FolderJob(QObject, Generic[T]):
         item.call.on(
             done=lambda result: self._come_back(item, result),
             failed=lambda error: self._come_back(item, None, error),
-            cancelled=cancelled,
+            cancelled=lambda: self._leave(item),
             progress=progress,
             finished=finished,
         )
 
     def _come_back(self, item: _Item, value: object, error: Exception | None = None) -> None:
         """A step is over."""
-        item.call, item.fraction = None, 0.0
-        if item in self._active:  # else it has been left
+        item.call, item.fraction, item.stop = None, 0.0, None
+        if item not in self._active:
+            return  # it has been left
+        if isinstance(error, Cancelled):
+            self._leave(item)
+        else:
             self._advance(item, value, error)
+
+    def _leave(self, item: _Item) -> None:
+        """A step was cancelled: that ends the job."""
+        self._drop(item)
+        if self.running and not self._stopping:
+            self._stop()
 
     def _resume_paused(self) -> None:
         paused, self._paused = self._paused, []
@@ -358,9 +380,12 @@ class FolderJob(QObject, Generic[T]):
         for items in (self._active, self._paused):
             if item in items:
                 items.remove(item)
-        call, item.call = item.call, None
+        call, stop = item.call, item.stop
+        item.call = item.stop = None
         if call is not None:
             call.abandon()
+        if stop is not None:
+            stop()
         item.steps.close()
         self._turn.start()
 

@@ -124,6 +124,7 @@ class Session(QObject):
         prepared: what was settled about ground truth and classes before the project was shown, on a thread of the pool.
 
     Signals:
+        leaving(): the project is saved and about to be let go: work in the background for it should end.
         projectChanged(Project | None): another project is open.
         imageChanged(OpenImage | None): another image is in view, its document ready to be painted.
         predictionChanged(OpenImage): the image in view has another prediction.
@@ -141,6 +142,7 @@ class Session(QObject):
         strokeEndAsked(): see the methods that emit them.
     """
 
+    leaving = Signal()
     projectChanged = Signal(object)
     imageChanged = Signal(object)
     predictionChanged = Signal(object)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Flag, auto
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,8 +128,16 @@ class KeptModels:
         return self._found.get(content_key, [])
 
 
-#: Begins to inspect a large image elsewhere: project, image, sample, list of objects. What it returns waits for the result.
-Apart = Callable[[Project, int, EvaluationSample, Path | None], Callable[[], ImageAnalysis]]
+class Apart(Protocol):
+    """Inspects a large image elsewhere."""
+
+    def __call__(
+        self, project: Project, image: int, sample: EvaluationSample, objects: Path | None
+    ) -> Callable[[], ImageAnalysis]:
+        """Begin; what it returns waits for the result. Both raise Cancelled if it is stopped."""
+
+    def check(self) -> None:
+        """Raise Cancelled if it was stopped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,6 +174,7 @@ class Measurement:
 
         Raises:
             AtrousError: the image or its labels cannot be read. A ground truth that cannot is the result's ``problem``.
+            Cancelled: what inspects it apart was stopped.
         """
         parts = self.parts
         errors = self._kept_errors() if Part.ERRORS in parts else None
@@ -236,7 +246,10 @@ class Measurement:
         return hashlib.sha256("\n".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
     def _measure(self, parts: Part, *, truth: bool = True) -> Measured:
-        with _LARGE if Part.ERRORS in parts and self._pixels() > LARGE_PX else nullcontext():
+        large = Part.ERRORS in parts and self._pixels() > LARGE_PX
+        with _LARGE if large else nullcontext():
+            if large and self.apart is not None:
+                self.apart.check()  # it may have waited long for the image before it
             return self._measure_now(parts, truth=truth)
 
     def _pixels(self) -> int:

@@ -22,6 +22,7 @@ from app.state.opening import DATABASE, DIRECTORY_NAME
 from app.state.project import Project
 from app.state.provenance import Provenance, by_hand
 from deeplab_core.analysis.agreement import Agreement
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ImageReadError, MessageText, ProjectError, image_error, message
 from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.masks.importing import ClassMapping, SourceClass, map_classes
@@ -165,19 +166,23 @@ class TwoProjects:
 
     Attributes:
         one, other: the projects.
+        catalog: the first project's classes, with those that are to be added before anything is merged.
         pairs: images with labels in the second project that the first one has too, in the first one's order.
         strangers: (image of the second project, why) that have labels and no partner.
         mapping: the second project's classes in the first one's.
         met: classes of the second project without a partner that an image was found to hold.
     """
 
-    def __init__(self, one: Project, other: Project, choices: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, one: Project, other: Project, choices: Mapping[str, str] | None = None, catalog: ClassCatalog | None = None
+    ) -> None:
         self.one, self.other = one, other
+        self.catalog = one.catalog if catalog is None else catalog
         known = other.catalog.classes
         sources = [SourceClass(name=info.name, aliases=info.aliases) for info in known]
-        self.mapping: ClassMapping = map_classes(sources, one.catalog, choices)
+        self.mapping: ClassMapping = map_classes(sources, self.catalog, choices)
         self._open = {info.id: info.name for info, pair in zip(known, self.mapping.pairs, strict=True) if pair.how == "open"}
-        self._table = np.full(other.catalog.ignore + 1, one.catalog.ignore, one.catalog.dtype)
+        self._table = np.full(other.catalog.ignore + 1, self.catalog.ignore, self.catalog.dtype)
         for info, pair in zip(known, self.mapping.pairs, strict=True):
             if pair.target is not None:
                 self._table[info.id] = pair.target
@@ -215,7 +220,7 @@ class TwoProjects:
             labels = apply_lut(labels, self._table)
         confirmed = by_hand(document.provenance)
         if record.reviewed:
-            confirmed = confirmed | (labels != self.one.catalog.ignore)
+            confirmed = confirmed | (labels != self.catalog.ignore)
         return _Labels(labels, document.provenance, confirmed, record.reviewed)
 
     def _sides(self, pair: Pair, mine: Document | None = None) -> tuple[_Labels, _Labels]:
@@ -242,7 +247,7 @@ class TwoProjects:
         Returns:
             The figures in the first project's classes, and (image, error) of what could not be compared.
         """
-        found, failures = Agreement(self.one.catalog), []
+        found, failures = Agreement(self.catalog), []
         for pair in self.compared(least):
             try:
                 one, other = self._sides(pair)
@@ -314,12 +319,12 @@ class TwoProjects:
         one, other = self._sides(pair, mine)
         apart = (one.labels == other.labels) | ~one.confirmed | ~other.confirmed
         first, second = one.labels.copy(), other.labels.copy()
-        first[apart] = second[apart] = self.one.catalog.ignore
+        first[apart] = second[apart] = self.catalog.ignore
         return first, second, self._conflict_regions(first, second, ~apart)
 
     def _conflict_regions(self, one: LabelMap, other: LabelMap, where: NDArray[np.bool_]) -> Regions:
         """The connected pixels with the same two classes."""
-        pairs = one.astype(np.int64) * (int(self.one.catalog.ignore) + 1) + other
+        pairs = one.astype(np.int64) * (int(self.catalog.ignore) + 1) + other
         numbers = np.zeros(one.shape, np.int32)
         numbers[where] = np.unique(pairs[where], return_inverse=True)[1]
         return find_regions(numbers, where)
@@ -347,7 +352,7 @@ class TwoProjects:
         return {(names[first], names[second]): count for (first, second), count in counts.most_common()}
 
     def _names(self) -> dict[int, str]:
-        return {info.id: info.name for info in self.one.catalog.classes} | {int(self.one.catalog.ignore): "void"}
+        return {info.id: info.name for info in self.catalog.classes} | {int(self.catalog.ignore): "void"}
 
     def merge(
         self,

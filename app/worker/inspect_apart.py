@@ -48,12 +48,12 @@ class _Task:
 
 
 class InspectApart:
-    """Starts a process for each image; for threads of the pool."""
+    """Starts a process for an image, on a thread of the pool; any other thread can stop it, also before it has begun."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: set[BaseProcess] = set()
-        self._stopped: set[BaseProcess] = set()
+        self._process: BaseProcess | None = None
+        self._stopped = False
 
     def __call__(
         self, project: Project, image: int, sample: EvaluationSample, objects: Path | None
@@ -66,6 +66,7 @@ class InspectApart:
 
         Raises:
             MaskFormatError: the list of objects cannot be read.
+            Cancelled: it was stopped before it began.
         """
         assert sample.labels is not None
         assert sample.truth is not None
@@ -86,19 +87,25 @@ class InspectApart:
         return lambda: self._wait(process, connection, path, catalog)
 
     def stop(self) -> None:
-        """End what runs; its result is not needed any more."""
+        """End what runs, and begin nothing more: its result is not needed."""
         with self._lock:
-            self._stopped |= self._running
-            for process in self._running:
-                process.kill()
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+
+    def check(self) -> None:
+        """Raise Cancelled if it was stopped."""
+        if self._stopped:
+            raise Cancelled()
 
     def _start(self) -> tuple[BaseProcess, Connection]:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=True)
         process = context.Process(target=run, args=(theirs,), name="atrous-inspect", daemon=True)
         with self._lock:
+            self.check()
             process.start()
-            self._running.add(process)
+            self._process = process
         theirs.close()
         return process, ours
 
@@ -107,8 +114,7 @@ class InspectApart:
             answer: bytes | AtrousError = connection.recv()
         except (EOFError, OSError):
             process.join()
-            if process in self._stopped:
-                raise Cancelled() from None
+            self.check()
             raise ComputeError(
                 message("the errors of this image were not found"),
                 why=message("The process that looks for them has ended: {reason}", reason=ending(process.exitcode)),
@@ -118,8 +124,7 @@ class InspectApart:
         finally:
             connection.close()
             with self._lock:
-                self._running.discard(process)
-                self._stopped.discard(process)
+                self._process = None
         process.join()
         if isinstance(answer, AtrousError):
             raise answer

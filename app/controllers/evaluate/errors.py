@@ -293,7 +293,7 @@ class InspectController(QObject):
         truth = live.truth if live is not None and live.document is document else None
         revision = document.revision
         opened: OpenLabels | None = OpenLabels(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
-        self._counting = image.id
+        self._counting, apart = image.id, self._measuring.inspect_apart()
 
         def work() -> tuple[ImageAnalysis, Path | None] | None:
             nonlocal opened
@@ -304,7 +304,7 @@ class InspectController(QObject):
             if sample.labels is None or sample.truth is None:
                 return None
             objects = self._measuring.objects(project, image.id)
-            found = inspect_sample_or_apart(project, image.id, sample, objects, self._measuring.apart)
+            found = inspect_sample_or_apart(project, image.id, sample, objects, apart)
             del sample  # copies of the labels, which are not held while a large image is inspected apart
             return found(), objects
 

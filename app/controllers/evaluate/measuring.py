@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from weakref import WeakSet
 
 from PySide6.QtCore import QObject, Signal
 
@@ -90,9 +91,6 @@ class Round:
 class Measuring(QObject):
     """The job that measures the images of the folder, and fills the pool of what is known of them.
 
-    Attributes:
-        apart: inspects large images.
-
     Signals:
         measured(image id, Part, Measured): an image was measured and is in the pool.
     """
@@ -111,7 +109,8 @@ class Measuring(QObject):
         super().__init__(parent)
         self._session, self._figures, self._truth, self._models = services.session, figures, truth, models
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._folder_jobs, self.apart = folder_jobs, InspectApart()
+        self._folder_jobs = folder_jobs
+        self._aparts: WeakSet[InspectApart] = WeakSet()
         self._stamps: dict[int, str] = {}
         self._due: dict[int, _Request] = {}
         self._lazy: tuple[int, ...] = ()
@@ -125,6 +124,7 @@ class Measuring(QObject):
         self._altered: set[int] = set()
         self._quiet = single_shot(self, _QUIET_MS, self._look_at_altered)
         services.session.recordChanged.connect(self._follow_record)
+        services.session.leaving.connect(self._stop_aparts)
         services.session.projectChanged.connect(self._follow_project)
         services.session.predictionKept.connect(lambda _image, _prediction: self._forget_models())
         services.session.predictionChanged.connect(lambda _image: self._forget_models())
@@ -197,13 +197,22 @@ class Measuring(QObject):
                 lists = self._lists = ObjectLists(self._truth.index)
         return lists.of(project.record(image).relative_path)
 
+    def inspect_apart(self) -> InspectApart:
+        """What inspects one large image of the open project; it ends when that is left."""
+        apart = InspectApart()
+        self._aparts.add(apart)
+        return apart
+
     # -- following -------------------------------------------------------------------------------------------------------
 
     def _follow_project(self, _project: Project | None) -> None:
-        self.apart.stop()
         self._due, self._lazy, self._altered, self._rounds, self._visited = {}, (), set(), [], {}
         self._forget_models()
         self._follow_truth()
+
+    def _stop_aparts(self) -> None:
+        for apart in tuple(self._aparts):
+            apart.stop()
 
     def _follow_truth(self) -> None:
         """The project's ground truth is known, or another one: figures that rest on the one before are forgotten.
@@ -333,14 +342,15 @@ class Measuring(QObject):
         self._visited[image] = request
         models = self._kept_models = self._kept_models or KeptModels(project)
         keys, ranking_keys = ({}, {}) if self.analysis is None else (self.analysis.keys, self.analysis.ranking_keys)
+        apart = self.inspect_apart()
         measurement = Measurement(
             project, image, request.parts, self._figures.counted_band, lambda: self.objects(project, image), models,
             known=keys.get(image, ""), known_ranking=ranking_keys.get(image, ""), opened=request.opened,
-            prediction=request.prediction, to_project=self._models.in_project_ids, apart=self.apart,
+            prediction=request.prediction, to_project=self._models.in_project_ids, apart=apart,
         )  # fmt: skip
         try:
-            found = yield from background(measurement.run)
-        except GeneratorExit:  # the job was left; a failure is for _fail
+            found = yield from background(measurement.run, apart.stop)
+        except GeneratorExit:  # the job was left, or stopped; a failure is for _fail
             self._visited.pop(image, None)
             raise
         self._visited.pop(image, None)

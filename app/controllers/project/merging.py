@@ -29,9 +29,11 @@ from app.text import displayed, plural, tr
 from deeplab_core.analysis.agreement import Agreement
 from deeplab_core.atomic import atomic_write
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.catalogs.editing import CatalogEdit, add_class, joined
 from deeplab_core.errors import AtrousError, ProjectError, message
 from deeplab_core.images.decode import read_image
 from deeplab_core.labels import LabelMap
+from deeplab_core.masks.importing.mapping import VOID_NAME
 from deeplab_core.regions import Regions
 
 _KEY = "merge"
@@ -70,6 +72,7 @@ class ComparedProjects:
         agreement: of the images that both users worked on.
         failures: (image, error).
         choices: class of the other project -> class of the open one, or void, as the user said.
+        added: the classes that the open project gets before it is merged; None without one.
     """
 
     two: TwoProjects
@@ -77,6 +80,7 @@ class ComparedProjects:
     rows: list[MergeRow] = field(default_factory=list)
     failures: list[tuple[str, AtrousError]] = field(default_factory=list)
     choices: dict[str, str] = field(default_factory=dict)
+    added: CatalogEdit | None = None
     _closed: bool = False
 
     @property
@@ -162,9 +166,7 @@ class MergeController(QObject):
 
         def done(two: TwoProjects) -> None:
             job.finish()
-            self.look(
-                ComparedProjects(two, Agreement(two.one.catalog)), lambda found: self.compared.emit(found) if found else None
-            )
+            self.look(ComparedProjects(two, Agreement(two.catalog)), lambda found: self.compared.emit(found) if found else None)
 
         def failed(error: Exception) -> None:
             job.finish(JobState.FAILED)
@@ -202,14 +204,19 @@ class MergeController(QObject):
     def choose_classes(
         self, compared: ComparedProjects, choices: Mapping[str, str], then: Callable[[ComparedProjects | None], object]
     ) -> None:
-        """Compare again after the user said what classes of the other project are."""
+        """Compare again after the user said what classes of the other project are.
+
+        A choice that is no class of the open project is one that it is to get; the project itself does not change.
+        """
+        one, other = compared.two.one, compared.two.other
         try:
-            two = TwoProjects(compared.two.one, compared.two.other, choices)
+            added = _added_classes(one, other.catalog, choices)
+            two = TwoProjects(one, other, choices, None if added is None else added.catalog)
         except AtrousError as error:
             self._notifier.report(error, replace_key=_KEY)
             then(compared)
             return
-        self.look(ComparedProjects(two, Agreement(two.one.catalog), choices=dict(choices)), then)
+        self.look(ComparedProjects(two, Agreement(two.catalog), choices=dict(choices), added=added), then)
 
     def picture(self, compared: ComparedProjects, image: int, then: Callable[[ConflictPicture | Exception], None]) -> None:
         """Read an image and what both users set differently in it, in the background."""
@@ -219,7 +226,7 @@ class MergeController(QObject):
 
         def work() -> ConflictPicture:
             rgb = scaled(read_image(two.one.path_of(pair.one)).rgb, _PREVIEW_PX)
-            return ConflictPicture(rgb, *two.conflict(pair, mine), two.one.catalog)
+            return ConflictPicture(rgb, *two.conflict(pair, mine), two.catalog)
 
         self._jobs.run(work, then, then)
 
@@ -246,6 +253,8 @@ class MergeController(QObject):
 
     def merge(self, compared: ComparedProjects, taken: Mapping[int, SidesTaken]) -> bool:
         """Merge the other user's labels into the open project, as one step an image; whether it began.
+
+        The project has the classes of ``compared.added`` by then.
 
         Args:
             taken: image -> the user who wins its conflicts, or each place of them; images with conflicts that are not decided
@@ -346,6 +355,22 @@ class MergeController(QObject):
             return _copied(view.document)
         held = None if autosaver is None else autosaver.held(image)
         return None if held is None else _copied(held)
+
+
+def _added_classes(project: Project, theirs: ClassCatalog, choices: Mapping[str, str]) -> CatalogEdit | None:
+    """What gives a project the classes that are chosen and that it lacks, in the other user's colours where they are free.
+
+    Raises:
+        CatalogError: a name cannot be used, or no id is free.
+    """
+    before, edits = project.catalog, list[CatalogEdit]()
+    for name in dict.fromkeys(choices.values()):
+        if name == VOID_NAME or name in before.names:
+            continue
+        catalog, known = edits[-1].catalog if edits else before, theirs.by_name(name)
+        color = None if known is None or known.color in {info.color for info in catalog.classes} else known.color
+        edits.append(add_class(catalog, name, color=color, reserved=project.class_edits.retired(before)))
+    return joined(before, edits) if edits else None
 
 
 def _copied(document: Document) -> Document:

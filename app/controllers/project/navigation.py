@@ -30,8 +30,6 @@ from app.viewmodels.project.image_list import around, beside
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, MessageText, StorageError, join_messages
 
-_MEGABYTE = 1024 * 1024
-
 
 class ProjectController(QObject):
     """Opens and closes folders, brings images into view, and sets their status. What is open is in the :class:`Session`.
@@ -207,6 +205,7 @@ class ProjectController(QObject):
             self._session.autosaver.deleteLater()
         if self._session.history is not None:
             self._session.history.close()
+        self._session.leaving.emit()
         if closing and self._session.project is not None:
             self._session.project.stop_upkeep()
             self._jobs.wait()  # background work must not meet a closed database
@@ -242,7 +241,7 @@ class ProjectController(QObject):
 
     def _take(self, project: Project, prepared: object) -> None:
         self._session.project, self._session.prepared = project, prepared
-        self._session.history = UndoHistory(self, budget=self._settings["work.undo_megabytes"] * _MEGABYTE)
+        self._session.history = UndoHistory(self, budget=self._settings["work.undo_megabytes"] << 20)
         self._session.autosaver = Autosaver(project, self, idle_ms=self._settings["work.autosave_seconds"] * 1000)
         self._session.history.stepPushed.connect(self._session.autosaver.record_step)
         self._session.history.stepMoved.connect(self._session.autosaver.record_move)

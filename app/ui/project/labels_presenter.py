@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QUrl
@@ -17,7 +16,7 @@ from app.controllers.project.new_project import NewProjectController
 from app.controllers.workspace import Program
 from app.services.notifications import Choice
 from app.state.new_project import FolderLook
-from app.state.project import Project
+from app.state.two_projects import SidesTaken
 from app.text import displayed, plural, tr
 from app.ui.project.import_dialog import ImportDialog
 from app.ui.project.merge_dialog import MergeDialog
@@ -25,10 +24,8 @@ from app.ui.project.new_project_dialog import NewProjectDialog
 from app.ui.project.summary_dialog import SummaryDialog
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.project.label_summary import ImportSummary
-from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.catalogs.editing import CatalogEdit, add_class
+from deeplab_core.catalogs.editing import CatalogEdit
 from deeplab_core.datasets.report import DataSetReport
-from deeplab_core.errors import CatalogError
 
 
 class LabelsPresenter(QObject):
@@ -85,23 +82,16 @@ class LabelsPresenter(QObject):
 
     def _show_merge(self, compared: ComparedProjects) -> None:
         dialog = MergeDialog(self._program.merging, compared, self._program.view.overlay.shown, self._window)
-        dialog.decided.connect(self._program.merging.merge)
-        dialog.classWanted.connect(partial(self._add_class, compared.two.one, compared.two.other.catalog))
+        dialog.decided.connect(self._merge)
         self._open(dialog)
 
-    def _add_class(self, project: Project, theirs: ClassCatalog, name: str, then: Callable[[bool], object]) -> None:
-        """Add a class of the other user to the project, in their colour if it is free."""
-        try:
-            known = theirs.by_name(name)
-            color = None if known is None else known.color
-            taken = {info.color for info in project.catalog.classes}
-            reserved = project.class_edits.retired(project.catalog)
-            edit = add_class(project.catalog, name, color=None if color in taken else color, reserved=reserved)
-        except CatalogError as error:
-            self._program.notifier.report(error)
-            then(False)
+    def _merge(self, compared: ComparedProjects, taken: Mapping[int, SidesTaken]) -> None:
+        """Add the classes that the user wants, then merge."""
+        merging = self._program.merging
+        if compared.added is None:
+            merging.merge(compared, taken)
         else:
-            self._program.truth.edit_classes(edit, lambda: then(True), lambda: then(False))
+            self._program.truth.edit_classes(compared.added, lambda: merging.merge(compared, taken), compared.close)
 
     def _ask_report(self) -> None:
         project = self._program.session.project

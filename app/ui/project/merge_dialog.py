@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,21 +51,18 @@ _MOST = 5
 _TAKE, _NAME = 120, 300
 #: Value of the choice in a box that says: part by part.
 _PARTS = "parts"
-#: Value of the choice that adds a class; names of classes have no such space.
-_NEW = " new"
 _BY_PART = mark("Only pixels that both of you set differently are coloured. Click a part to take it, or beside for all.")
 _BY_KEYS = mark("Arrow keys choose a part, Enter takes it from this side.")
 
 
 class MergeDialog(FittedDialog):
-    """Shows what :class:`MergeController` compared; nothing but classes that the user adds changes before Merge.
+    """Shows what :class:`MergeController` compared; nothing changes before Merge.
 
     Signals:
-        classWanted(str, Callable): add this class to the open project, then call with whether that was done.
-        decided(ComparedProjects, dict of image id -> SidesTaken): merge, and take the conflicts of these images, or places, so.
+        decided(ComparedProjects, dict of image id -> SidesTaken): add the classes that it needs, merge, and take the conflicts of
+            these images, or places, so.
     """
 
-    classWanted = Signal(str, object)
     decided = Signal(object, object)
 
     def __init__(
@@ -200,7 +196,9 @@ class MergeDialog(FittedDialog):
         plain = [row for row in compared.rows if not row.conflicts and (row.changed or row.confirmed)]
         pixels = sum(row.changed for row in plain)
         waiting = sum(isinstance(error, UnmappedClasses) for _, error in compared.failures)
-        self.line.setText(merge_line(len(compared.rows), len(plain), pixels, len(rows), waiting))
+        mine = compared.two.one.catalog.names
+        added = [displayed(name) for name in compared.two.catalog.names if name not in mine]
+        self.line.setText(merge_line(len(compared.rows), len(plain), pixels, len(rows), waiting, added))
         self._fill_classes()
         self.tabs.setTabText(0, tr("Conflicts ({count})", count=len(rows)) if rows else tr("Conflicts"))
         if rows and not self.conflicts.rowCount():
@@ -240,11 +238,11 @@ class MergeDialog(FittedDialog):
         for place, name in enumerate(names):
             self.classes.setItem(place, 0, QTableWidgetItem(displayed(name)))
             box = QComboBox()
-            new = () if two.one.read_only or name in choices else ((tr("Add it to your classes"), _NEW),)
+            new = () if two.one.read_only or name in two.catalog.names else ((tr("Add it to your classes"), name),)
             for text, value in (
                 (tr("decide…"), ""),
                 (tr("void (unlabelled)"), VOID_NAME),
-                *((displayed(known), known) for known in two.one.catalog.names),
+                *((displayed(known), known) for known in two.catalog.names),
                 *new,  # last: arrow keys pass what is above it
             ):
                 box.addItem(text, value)
@@ -254,11 +252,6 @@ class MergeDialog(FittedDialog):
             self.classes.setCellWidget(place, 1, box)
 
     def _map(self, name: str, value: str) -> None:
-        if value == _NEW:
-            self.go.setEnabled(False)
-            self.classes.setEnabled(False)
-            self.classWanted.emit(name, self.while_open(partial(self._added, name)))
-            return
         choices = {known: chosen for known, chosen in self._compared.choices.items() if known != name}
         if value:
             choices[name] = value
@@ -274,13 +267,6 @@ class MergeDialog(FittedDialog):
             self.take(compared)
 
         self._controller.choose_classes(self._compared, choices, self.while_open(then))
-
-    def _added(self, name: str, done: bool) -> None:
-        self.classes.setEnabled(True)
-        if done:
-            self._map(name, name)
-        else:
-            self.take(self._compared)
 
     def _fill_agreement(self) -> None:
         found = self._compared.agreement

@@ -23,7 +23,7 @@ def conflict_text(conflicts: Mapping[tuple[str, str], int]) -> str:
     return ", ".join([*parts, plural("{n} more pair", "{n} more pairs", left)] if left > 0 else parts)
 
 
-def merge_line(images: int, changed: int, pixels: int, conflicts: int, waiting: int = 0) -> str:
+def merge_line(images: int, changed: int, pixels: int, conflicts: int, waiting: int = 0, added: Sequence[str] = ()) -> str:
     """What merging would do, as sentences.
 
     Args:
@@ -32,6 +32,7 @@ def merge_line(images: int, changed: int, pixels: int, conflicts: int, waiting: 
         pixels: that they get.
         conflicts: images with a conflict.
         waiting: images with classes that are not decided.
+        added: names of classes that your project gets.
     """
     wait = plural("{n} image waits until its classes are decided.", "{n} images wait until their classes are decided.", waiting)
     if waiting and not images:
@@ -44,7 +45,11 @@ def merge_line(images: int, changed: int, pixels: int, conflicts: int, waiting: 
         parts.append(tr("The other user has no label that yours lack."))
     if conflicts:
         parts.append(plural("{n} image has a conflict.", "{n} images have conflicts.", conflicts))
-    return " ".join([*parts, wait] if waiting else parts)
+    if waiting:
+        parts.append(wait)
+    if added:
+        parts.append(tr("Merge adds to your classes: {names}.", names=", ".join(added)))
+    return " ".join(parts)
 
 
 def agreement_line(found: Agreement) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QLabel, QPushButton, QTableView, QVBoxLayout, QWidget
 
+from app.services.jobs import JobRegistry, JobState
+from app.services.notifications import Severity
 from app.state.tools import Tool
 from app.ui.common.panel import Page
 from app.ui.evaluate.presenter import EvaluationPresenter
@@ -15,6 +23,7 @@ from app.ui.evaluate.slice_bars import SliceBars
 from app.viewmodels.evaluate.error_list import ComponentQuery
 from app.viewmodels.evaluate.matrix_table import MatrixOrder, MatrixScale
 from app.viewmodels.evaluate.pair_table import pair_table
+from app.worker.inspect_apart import InspectApart
 from deeplab_core.analysis import ErrorComponent, FailureKind, PixelAxis, Slice, find_errors
 from deeplab_core.analysis.record import ERROR_PIXELS
 from tests.gui.studio import Studio, make_folder
@@ -217,6 +226,81 @@ def test_a_large_image_is_inspected_apart_from_the_window(studio: Studio, tmp_pa
     studio.qtbot.waitUntil(lambda: pixels() == counted(), timeout=patience)
 
 
+@pytest.fixture
+def never_answers(monkeypatch) -> Iterator[set[int]]:
+    """Processes that inspect a large image from now on never answer; their numbers."""
+    if not hasattr(signal, "SIGSTOP"):
+        pytest.skip("only POSIX systems stop a process by a signal")
+    begun: set[int] = set()
+    start = InspectApart._start
+
+    def start_stopped(apart):
+        process, connection = start(apart)
+        os.kill(process.pid, signal.SIGSTOP)
+        begun.add(process.pid)
+        return process, connection
+
+    monkeypatch.setattr(InspectApart, "_start", start_stopped)
+    yield begun
+    for process in multiprocessing.active_children():
+        if process.pid in begun:
+            process.kill()  # a test has failed
+
+
+def begin_apart(studio: Studio, tmp_path, monkeypatch, count: int) -> None:
+    """Begin the error analysis of a folder of images that count as large."""
+    monkeypatch.setattr("app.state.measurement.LARGE_PX", 100)
+    studio.start_model()
+    studio.open(make_folder(tmp_path / "set", count=count))
+    studio.window.model.run_folder.click()
+    studio.wait(lambda: "Folder run finished" in studio.titles())
+    studio.press(Qt.Key.Key_O)
+    studio.wait(lambda: studio.program.inspect.inspecting)
+
+
+def closes_at_once(studio: Studio, monkeypatch) -> bool:
+    """Close the window; whether nothing ran in the background any more when the project was closed."""
+    jobs, empty = studio.program.jobs, []
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "wait", lambda *_time: empty.append(JobRegistry.wait(jobs)) or empty[-1])
+        studio.window.closing.emit(event := QCloseEvent())
+    assert event.isAccepted()
+    assert empty
+    return all(empty)
+
+
+def test_stop_ends_a_large_image_that_is_inspected_apart(studio: Studio, never_answers, tmp_path, monkeypatch):
+    """The job went on until the image was done, which took a minute at 100 megapixels."""
+    begin_apart(studio, tmp_path, monkeypatch, 2)
+    studio.wait(lambda: never_answers)
+    (job,) = (job for job in studio.program.jobs.running if job.can_cancel)
+    studio.window.status.cancelAsked.emit(job)
+    studio.wait(lambda: not job.running and not studio.program.inspect.inspecting)
+    assert job.state is JobState.CANCELLED
+    studio.settle()
+    assert len(never_answers) == 1, "the second image waited for the first one, and did not begin"
+    assert all(message.severity is Severity.INFO for message in studio.program.notifier.messages)
+
+
+def test_closing_does_not_wait_for_a_large_image_that_is_inspected_apart(studio: Studio, never_answers, tmp_path, monkeypatch):
+    """It waited for 3 s, and the database was closed under the thread."""
+    begin_apart(studio, tmp_path, monkeypatch, 2)
+    studio.wait(lambda: never_answers)
+    assert closes_at_once(studio, monkeypatch)
+
+
+def test_closing_does_not_wait_for_a_large_image_in_view_that_is_inspected_again(studio: Studio, tmp_path, monkeypatch, request):
+    begin_apart(studio, tmp_path, monkeypatch, 1)
+    inspect = studio.program.inspect
+    studio.qtbot.waitUntil(lambda: len(inspect.index) == 1 and not inspect.inspecting, timeout=60_000)  # a process starts
+    studio.press(Qt.Key.Key_Escape, on=studio.application.presenter.inspect.view)
+    begun = request.getfixturevalue("never_answers")
+    studio.program.tools.choose_class(7)
+    studio.paint((10, 10), (40, 40))
+    studio.wait(lambda: begun)
+    assert closes_at_once(studio, monkeypatch)
+
+
 def test_the_failure_board_leads_to_components(studio: Studio, folder):
     shown = run_folder(studio, folder)
     shown.view.tabs.setCurrentIndex(shown.view.titles.index("Failures"))
@@ -347,8 +431,7 @@ def test_another_folder_is_inspected_although_the_last_one_was_not_done(studio: 
     studio.wait(lambda: studio.program.session.project is not None and len(studio.program.session.project.images) == 2)
     studio.settle()
     studio.press(Qt.Key.Key_O)
-    studio.wait(lambda: len(inspect.index) >= 1 and not inspect.inspecting)
-    assert not studio.program.jobs.running
+    studio.wait(lambda: len(inspect.index) >= 1 and not inspect.inspecting and not studio.program.jobs.running)
 
 
 def test_of_two_changes_in_a_row_the_later_one_stays(studio: Studio, folder, monkeypatch):

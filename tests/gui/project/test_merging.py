@@ -234,7 +234,8 @@ def test_parts_are_chosen_and_taken_by_keys(studio: Studio, two: tuple[Path, Pat
     assert (after[10:20] == CHAIR).all()
 
 
-def test_a_class_of_the_other_user_is_added_in_the_dialog(studio: Studio, tmp_path: Path) -> None:
+def with_a_crack(studio: Studio, tmp_path: Path) -> MergeDialog:
+    """The dialog of a merge with a project that has one class more, which is added there."""
     mine = make_folder(tmp_path / "mine", 1, truth=False)
     theirs = tmp_path / "theirs"
     shutil.copytree(mine, theirs)
@@ -242,54 +243,78 @@ def test_a_class_of_the_other_user_is_added_in_the_dialog(studio: Studio, tmp_pa
     label(theirs, {"photo_0.jpg": (slice(0, 9), 21)}, add_class(VOC, "crack", color=(1, 2, 3)).catalog)
     studio.open(mine)
     dialog = compared(studio, theirs)
-    choice = dialog.classes.cellWidget(0, 1)
-    assert isinstance(choice, QComboBox)
-    choice.setCurrentIndex(choice.findText("Add it to your classes"))
-    choice.activated.emit(choice.currentIndex())
+    choose(dialog, "Add it to your classes")
     studio.wait(lambda: dialog.go.isEnabled())
     studio.settle()
+    return dialog
+
+
+def choose(dialog: MergeDialog, text: str) -> None:
+    """Choose what the first class without a partner becomes."""
+    choice = dialog.classes.cellWidget(0, 1)
+    assert isinstance(choice, QComboBox)
+    choice.setCurrentIndex(choice.findText(text))
+    choice.activated.emit(choice.currentIndex())
+
+
+def test_a_class_of_the_other_user_is_added_by_merge(studio: Studio, tmp_path: Path) -> None:
+    dialog = with_a_crack(studio, tmp_path)
     project = studio.program.session.project
     assert project is not None
-    assert project.catalog.classes[-1].name == "crack"
-    assert project.catalog.classes[-1].color == (1, 2, 3)
+    assert project.catalog.names == VOC.names, "nothing changes before Merge"
+    assert dialog.line.text().endswith("Merge adds to your classes: crack.")
     again = dialog.classes.cellWidget(0, 1)
     assert isinstance(again, QComboBox)
     assert again.currentText() == "crack"
     assert again.findText("Add it to your classes") == -1
     dialog.go.click()
     studio.wait(lambda: any("theirs finished" in title for title in studio.titles()))
+    assert project.catalog.classes[-1].name == "crack"
+    assert project.catalog.classes[-1].color == (1, 2, 3)
     assert (studio.image.document.labels[:9] == project.catalog.classes[-1].id).all()
 
 
+@pytest.mark.parametrize("decide", ["cancel", "void (unlabelled)", "cat"])
+def test_a_class_that_is_added_in_the_dialog_goes_with_it(studio: Studio, tmp_path: Path, decide: str) -> None:
+    """It was added at once, and stayed after Cancel."""
+    dialog = with_a_crack(studio, tmp_path)
+    project = studio.program.session.project
+    assert project is not None
+    before = studio.image
+    if decide == "cancel":
+        dialog.reject()
+        studio.settle()
+    else:
+        choose(dialog, decide)
+        studio.wait(lambda: dialog.go.isEnabled())
+        dialog.go.click()
+        studio.wait(lambda: any("theirs finished" in title for title in studio.titles()))
+        studio.settle()
+    assert project is studio.program.session.project
+    assert project.catalog == VOC
+    assert project.class_edits.newest is None
+    assert studio.image is before, "no image was read again"
+    assert (studio.image.document.labels[:9] == (CAT if decide == "cat" else VOC.ignore)).all()
+
+
 @pytest.mark.parametrize("refusal", ["edit_classes", "sync"])
-def test_a_class_that_cannot_be_added_leaves_the_dialog_in_use(studio: Studio, tmp_path: Path, monkeypatch, refusal) -> None:
-    """Its boxes and Merge stayed grey."""
-    mine = make_folder(tmp_path / "mine", 1, truth=False)
-    theirs = tmp_path / "theirs"
-    shutil.copytree(mine, theirs)
-    label(mine, {})
-    label(theirs, {"photo_0.jpg": (slice(0, 9), 21)}, add_class(VOC, "crack").catalog)
-    studio.open(mine)
-    dialog = compared(studio, theirs)
+def test_a_class_that_cannot_be_added_stops_the_merge(studio: Studio, tmp_path: Path, monkeypatch, refusal) -> None:
+    dialog = with_a_crack(studio, tmp_path)
 
     def fail(*_arguments: object) -> None:
         raise StorageError("the disk is full")
 
     with monkeypatch.context() as full:
         full.setattr(Project, refusal, fail)
-        choice = dialog.classes.cellWidget(0, 1)
-        assert isinstance(choice, QComboBox)
-        choice.setCurrentIndex(choice.findText("Add it to your classes"))
-        choice.activated.emit(choice.currentIndex())
-        studio.wait(dialog.classes.isEnabled)
+        dialog.go.click()
+        studio.wait(lambda: "The disk is full" in studio.titles())
         studio.settle()
-    again = dialog.classes.cellWidget(0, 1)
-    assert isinstance(again, QComboBox)
-    assert again.currentText() == "decide…"
-    again.setCurrentIndex(again.findText("void (unlabelled)"))
-    again.activated.emit(again.currentIndex())
-    studio.wait(dialog.go.isEnabled)
-    dialog.reject()
+    assert studio.program.session.project is not None
+    assert studio.program.session.project.catalog == VOC
+    assert (studio.image.document.labels == VOC.ignore).all()
+    other = dialog._compared.two.other
+    with Project.open(other.folder) as free:  # it was closed
+        assert free.catalog.names[-1] == "crack"
 
 
 def test_other_classes_make_other_parts_and_the_picture_is_of_the_row(studio: Studio, tmp_path: Path) -> None:

@@ -151,6 +151,18 @@ def test_what_nobody_waits_for_is_ended(project: Project, monkeypatch) -> None:
     assert not running()
 
 
+def test_nothing_begins_after_a_stop(project: Project, monkeypatch) -> None:
+    apart = InspectApart()
+    apart.stop()
+    with pytest.raises(Cancelled):
+        apart(project, project.images[0].id, sample_of(project), None)
+    monkeypatch.setattr(measurement, "LARGE_PX", 1000)
+    monkeypatch.setattr(measurement, "load_sample", None)  # and nothing is read, after a wait for another image
+    with pytest.raises(Cancelled):
+        measured(project, apart)
+    assert not running()
+
+
 def test_a_process_that_dies_is_an_error_of_its_image(project: Project) -> None:
     apart = InspectApart()
     wait = apart(project, project.images[0].id, sample_of(project), None)

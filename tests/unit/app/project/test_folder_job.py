@@ -16,7 +16,7 @@ from app.services.calls import Call
 from app.services.folder_job import FolderJob, JobOptions, Steps, answer, background, pause
 from app.services.jobs import JobRegistry, JobState
 from app.worker.messages import Answer, Failed, InspectModel, Progress, WasCancelled
-from deeplab_core.errors import AtrousError, ImageFailed, ProjectError, StorageError
+from deeplab_core.errors import AtrousError, Cancelled, ImageFailed, ProjectError, StorageError
 
 BROKEN = ImageFailed("this image failed")
 
@@ -317,6 +317,63 @@ def test_cancel_stops_a_call_and_leaves_its_image(desk):
     wait(lambda: not job.running)
     assert job.left == (1, 2)
     assert desk.results == []
+
+
+def stoppable(stopped: list[int]) -> Callable[[int], Steps[int]]:
+    """Work that raises Cancelled once its image is in ``stopped``."""
+
+    def work(image: int) -> Steps[int]:
+        def run() -> int:
+            if image in stopped:
+                raise Cancelled()
+            return image
+
+        return background(run, lambda: stopped.append(image))
+
+    return work
+
+
+def test_cancel_stops_what_runs_on_the_pool_and_leaves_its_image(desk):
+    stopped: list[int] = []
+    job = desk.start([1, 2, 3], stoppable(stopped), in_flight=2)
+    wait(lambda: len(desk.pending) == 2)
+    job.job.cancel()
+    assert stopped == [1, 2]
+    desk.finish(job)
+    assert job.left == (1, 2, 3)
+    assert desk.ends == [JobState.CANCELLED]
+    assert (desk.results, desk.failed, job.failures) == ([], [], {})
+
+
+def test_what_is_over_is_not_stopped(desk):
+    stopped: list[int] = []
+    job = desk.start([1, 2], stoppable(stopped))
+    wait(lambda: bool(desk.pending))
+    desk.end_step()
+    wait(lambda: bool(desk.pending))
+    job.job.cancel()
+    desk.finish(job)
+    assert stopped == [2]
+    assert desk.results == [(1, 1)]
+
+
+def test_abandon_stops_what_runs_on_the_pool(desk):
+    stopped: list[int] = []
+    job = desk.start([1], stoppable(stopped))
+    wait(lambda: bool(desk.pending))
+    job.abandon()
+    assert stopped == [1]
+    desk.end_step()
+    assert desk.ends == [JobState.CANCELLED]
+    assert desk.failed == []
+
+
+def test_what_was_cancelled_elsewhere_on_the_pool_cancels_the_job(desk):
+    job = desk.start([1, 2], stoppable([1]))
+    desk.finish(job)
+    assert job.left == (1, 2)
+    assert desk.ends == [JobState.CANCELLED]
+    assert desk.failed == []
 
 
 def test_an_answer_that_comes_before_the_cancel_is_kept(desk):
