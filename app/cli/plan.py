@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from app.services.allocator import collection_paused
 from deeplab_core.atomic import protect_images, refuse_photograph
 from deeplab_core.errors import AtrousError, ProtectedFile
 from deeplab_core.images.file_names import name_key
@@ -76,20 +75,8 @@ def plan_outputs(inputs: Sequence[Path], out: Path, suffix: str = ".png", *, kee
     Raises:
         click.UsageError: no image is found, or none can be worked on.
     """
-    with _collection_paused():
+    with collection_paused():
         return _planned(inputs, out, suffix, keep_suffix)
-
-
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Let Python look for no cycles meanwhile: it would walk through hundreds of thousands of new objects again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _planned(inputs: Sequence[Path], out: Path, suffix: str, keep_suffix: bool) -> OutputPlan:

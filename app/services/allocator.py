@@ -1,10 +1,15 @@
-"""How the C library hands out and gives back the memory of the window. Nothing here changes another C library than glibc."""
+"""How the C library hands out and gives back the memory of the window, and when Python looks for cycles in it.
+
+Only glibc is changed, no other C library.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 #: glibc's parameter of mallopt: how many arenas (areas that threads take memory from) there are at most.
@@ -39,3 +44,21 @@ def give_back_memory() -> None:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         if pages * os.sysconf("SC_PAGE_SIZE") > _SPARE_BYTES:
             ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextlib.contextmanager
+def collection_paused() -> Iterator[None]:
+    """Let Python look for no cycles while many objects are made that stay, and not among them soon.
+
+    It would walk through hundreds of thousands of objects again and again, and stop all threads meanwhile. What is new joins the
+    oldest objects afterwards: the next collection of all objects looks there, and is not brought nearer by their number.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.unfreeze()  # into the oldest generation
+        if enabled:
+            gc.enable()

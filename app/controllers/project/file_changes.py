@@ -15,6 +15,7 @@ from PySide6.QtCore import QFileSystemWatcher, QObject, Qt, Signal
 from PySide6.QtGui import QGuiApplication
 
 from app.controllers.annotate.edit import EditController
+from app.services.allocator import collection_paused
 from app.services.autosave import SaveState
 from app.services.notifications import Choice
 from app.services.services import Services
@@ -173,7 +174,8 @@ class FileChanges(QObject):
             state = listing_state(project.folder)
             if state == seen or (seen is None and survey(project.folder)[0] == _known(project)):
                 return state, None
-            return state, _only_counted(project) if project.read_only else project.rescan(in_use)
+            with collection_paused():
+                return state, _only_counted(project) if project.read_only else project.rescan(in_use)
 
         def over() -> None:
             self._looking, again, self._again = False, self._again, False

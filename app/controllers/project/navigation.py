@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.project.health import ProjectHealth, UnreadableImages
+from app.services.allocator import collection_paused
 from app.services.autosave import Autosaver, SaveState
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
@@ -92,7 +93,7 @@ class ProjectController(QObject):
         self.opening.emit(str(folder))
 
         def read() -> tuple[Project, object]:
-            project = Project.open(folder, project_dir, read_only=read_only, catalog=catalog)
+            project = collection_paused()(Project.open)(folder, project_dir, read_only=read_only, catalog=catalog)
             try:
                 if catalog is not None:
                     take_named(project, catalog)
@@ -118,8 +119,7 @@ class ProjectController(QObject):
                 self._wanted = next(reversed(self._coming), None)
             job.finish(JobState.FAILED)
             again = Choice(tr("Open read-only"), lambda: self.open(folder, project_dir, read_only=True))
-            choices = (again,) if not read_only and (folder / ".atrous").is_dir() else ()
-            self._notifier.report_or_raise(error, choices=choices)
+            self._notifier.report_or_raise(error, choices=(again,) if not read_only and (folder / ".atrous").is_dir() else ())
 
         self._jobs.run(read, done, failed)
 
@@ -232,7 +232,7 @@ class ProjectController(QObject):
                 self._notifier.info(tr("Folder rescanned"), found, replace_key="scan")
 
         in_use = self._session.ids_in_use()
-        self._jobs.run(lambda: project.rescan(in_use), done, self._notifier.report_or_raise)
+        self._jobs.run(lambda: collection_paused()(project.rescan)(in_use), done, self._notifier.report_or_raise)
 
     def save_now(self) -> None:
         """Write the mask in view at once."""

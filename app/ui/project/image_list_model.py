@@ -14,6 +14,7 @@ from math import inf, isnan
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QStringListModel, Qt, Signal
 from PySide6.QtGui import QImage
 
+from app.services.allocator import collection_paused
 from app.services.timers import single_shot
 from app.text import mark
 from app.viewmodels.project.image_list import ImageRow, ImageRows, Wanted
@@ -187,10 +188,11 @@ class ImageListModel(QStringListModel):
     def _arrange_further(self) -> None:
         """Go on until the list is arranged, or a turn is over."""
         until = time.perf_counter() + _TURN
-        for _ in self._steps or ():
-            if time.perf_counter() > until:
-                self._go_on.start()
-                return
+        with collection_paused():  # a filter may make 100,000 rows, and a collection would stop the window for 0.2 s
+            for _ in self._steps or ():
+                if time.perf_counter() > until:
+                    self._go_on.start()
+                    return
 
     def _arrangement(self) -> Iterator[None]:
         """Filter and order the rows, then show them; each step takes a slice of them."""
