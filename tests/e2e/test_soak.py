@@ -5,7 +5,9 @@ Crash points, power cuts, failing disks, torn files, strangers, surroundings, da
 
 import errno
 import random
+import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -100,6 +102,18 @@ def test_random_actions_in_the_window_break_nothing(tmp_path):
     assert found.failure == "", found.actions
     assert len(found.actions) == 60
     assert found.data["checks"]["journal"] > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="handles are counted on Linux only")
+def test_a_compute_process_that_has_just_ended_is_no_failure():
+    from tests.soak.verbs import VERBS  # imports Qt, which the tests above do without
+
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    turned: list[float] = []
+    program = SimpleNamespace(compute=SimpleNamespace(pid=ended.pid), models=SimpleNamespace(card=object()))
+    VERBS["kill"].run(SimpleNamespace(program=program, turn=turned.append))
+    assert turned == [0.2]
 
 
 def test_a_slope_ignores_single_peaks_and_sees_a_leak():

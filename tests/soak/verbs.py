@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -227,7 +228,8 @@ def _kill(player: Player) -> None:
     """The compute process dies."""
     pid = player.program.compute.pid
     if pid is not None and player.program.models.card is not None:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended a moment ago, and the window has not been told yet
+            os.kill(pid, signal.SIGKILL)
         player.turn(0.2)
 
 
