@@ -80,7 +80,7 @@ def _key(name: str) -> str:
 
 
 def texts(package: Distribution) -> Iterable[tuple[str, str]]:
-    """Names and contents of the licence files in the package's metadata folder; of those in ``packaging/licences`` if it has none."""
+    """Names and contents of the licence files in the package's metadata folder, else those in ``packaging/licences``."""
     found = False
     for path in sorted(package.files or [], key=str):
         inside = ".dist-info" in path.parts[0]
