@@ -46,7 +46,7 @@ def test_python_comes_with_its_terms() -> None:
     assert "PYTHON SOFTWARE FOUNDATION LICENSE" in contained()
 
 
-@pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="libraries of the system are known on Debian")
+@pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="needs Linux with dpkg")
 def test_libraries_of_the_system_come_with_what_debian_records(tmp_path: Path) -> None:
     library = next(path for folder in ("/lib", "/usr/lib") for path in Path(folder).glob("*-linux-*/libc.so.6"))
     own = tmp_path / library.name
