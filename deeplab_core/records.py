@@ -24,7 +24,7 @@ from deeplab_core.reading import expecting, shorten, whole
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 #: What runs a network of ours; ``auto`` is the fastest by a trial on this machine.
-EngineChoice = Literal["auto", "torch", "onnx", "openvino", "cuda-graph"]
+EngineChoice = Literal["auto", "torch", "onnx", "openvino", "amx", "cuda-graph"]
 #: ``pydensecrf`` is the usual binding of the authors' code (extra ``crf``); the others are ours.
 CRFEngine = Literal["auto", "native", "torch", "pydensecrf"]
 
@@ -277,8 +277,8 @@ class PredictOptions:
         crf: refine with a dense CRF.
         crf_engine: what computes it; ``auto`` is ours, on the GPU where the network runs there.
         threshold: probability above which a pixel is the object, for a network of one channel (sigmoid); None takes the card's.
-        engine: what runs the network: on the CPU onnx or openvino, which round otherwise, so labels may differ at ties; on a GPU
-            cuda-graph.
+        engine: what runs the network: on the CPU onnx, openvino or amx, which round otherwise, so labels may differ at ties; on
+            a GPU cuda-graph.
     """
 
     output_stride: int | None = None

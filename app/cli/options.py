@@ -158,7 +158,7 @@ def _possible_engine(context: click.Context, parameter: click.Parameter, engine:
 
 #: What the options of engines share.
 engine_kind: dict[str, Any] = {
-    "type": click.Choice(["auto", "torch", "onnx", "openvino", "cuda-graph"]), "callback": _possible_engine,
+    "type": click.Choice(["auto", "torch", "onnx", "openvino", "amx", "cuda-graph"]), "callback": _possible_engine,
 }  # fmt: skip
 engine_option = click.option(
     "--engine",

@@ -51,13 +51,15 @@ def asked_engine(
             )
         return "auto" if engine == "auto" and world == 1 else "onnx"
     if earlier not in (None, "torch", "cuda-graph", *installed_engines()):
-        raise click.UsageError(
-            f"{out} holds masks that {earlier} computed, which is not installed; run: {install_command(str(earlier))}, "
-            "or choose another folder"
+        remedy = (
+            "which this computer cannot;"
+            if earlier == "amx"
+            else f"which is not installed; run: {install_command(str(earlier))}, or"
         )
+        raise click.UsageError(f"{out} holds masks that {earlier} computed, {remedy} choose another folder")
     engine = earlier or engine or "torch"
     if engine == "auto" and world > 1:
-        raise click.UsageError("several processes need one engine: choose --engine torch, onnx or openvino")
+        raise click.UsageError("several processes need one engine: choose --engine torch, onnx, openvino or amx")
     return engine
 
 
@@ -78,7 +80,7 @@ def recorded_engine(record: dict[str, Any] | None) -> EngineChoice | None:
     if record is None:
         return None
     engine = record.get(_ENGINE, "torch")
-    return engine if engine in ("torch", "onnx", "openvino", "cuda-graph") else None
+    return engine if engine in ("torch", "onnx", "openvino", "amx", "cuda-graph") else None
 
 
 def run_record(card: ModelCard, options: PredictOptions, frame: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A network of ours run by ONNX Runtime or OpenVINO: its prepared layers traced once, the numbers those of torch.
+"""A network of ours run by ONNX Runtime, OpenVINO or bf16 tiles: its prepared layers, the numbers those of torch.
 
 Graphs that users bring are :mod:`deeplab_core.backends.network`'s business; here the network stays a torch model, which gives
 receptive fields, pooled contexts and everything else, and only its forward pass runs elsewhere.
@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from deeplab_core.backends.engines import PACKAGES, EngineName, installed_version
 from deeplab_core.errors import ComputeError, message
+from deeplab_core.kernels.compiled import multiplies_tiles
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.exact import ConvOverUpsampled
 from deeplab_core.nn.layers import twin
@@ -51,7 +52,8 @@ class CompiledNetwork:
     Args:
         model: prepared for inference, on the CPU; its output stride may change between calls.
         engine: which.
-        precision: ``"fp32"``, or ``"bf16"`` (OpenVINO on processors that have it).
+        precision: ``"fp32"``, or ``"bf16"`` (OpenVINO on processors that have it). The engine ``amx`` computes fp32 from
+            halves in bf16 (:mod:`deeplab_core.backends.tiles`).
 
     Raises:
         ComputeError: the engine, or ``onnx``, is not installed; the processor lacks the precision.
@@ -59,10 +61,11 @@ class CompiledNetwork:
 
     def __init__(self, model: SegmentationModel, engine: EngineName, precision: Literal["fp32", "bf16"] = "fp32") -> None:
         self.engine, self.precision = engine, precision
-        self.title = f"{PACKAGES[engine]} {installed_version(PACKAGES[engine])}"
+        title = f"{PACKAGES[engine]} {installed_version(PACKAGES[engine])}"
+        self.title = f"AMX by {title}" if engine == "amx" else title
         self._model = model
         self._tiles = engine == "openvino" and precision == "bf16" and has_amx()
-        self._load: Callable[[bytes], Graph] = _loader(engine, precision)
+        self._make = _by_tiles(precision) if engine == "amx" else _from_file(engine, precision, self._tiles)
         self._graphs: dict[tuple[int, bool], Graph] = {}
 
     def __call__(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:
@@ -89,8 +92,7 @@ class CompiledNetwork:
 
     def _made(self, pooled: Tensor | None) -> Graph:
         try:
-            model = for_tiles(self._model) if self._tiles else self._model
-            graph = self._load(traced(model, pooled))
+            graph = self._make(self._model, pooled)
             self._check(graph, pooled)
         except ComputeError:
             raise
@@ -221,6 +223,27 @@ def traced(model: SegmentationModel, pooled: Tensor | None = None) -> bytes:
             dynamic_axes={_INPUT: {0: "n", 2: "height", 3: "width"}, _OUTPUT: {0: "n", 2: "h", 3: "w"}}, dynamo=False,
         )  # fmt: skip
     return stream.getvalue()
+
+
+def _from_file(engine: EngineName, precision: str, tiles: bool) -> Callable[[SegmentationModel, Tensor | None], Graph]:
+    """What makes an engine's graph from a network and an example of its pooled context."""
+    load = _loader(engine, precision)
+    return lambda model, pooled: load(traced(for_tiles(model) if tiles else model, pooled))
+
+
+def _by_tiles(precision: str) -> Callable[[SegmentationModel, Tensor | None], Graph]:
+    if not multiplies_tiles():
+        raise ComputeError(
+            message("this processor has no AMX, or the system does not allow it"), remedy=message("Choose another engine")
+        )
+    if precision != "fp32":
+        raise ComputeError(
+            message("the engine {engine} has no {precision}", engine="amx", precision=precision),
+            remedy=message("Choose fp32, or the engine openvino"),
+        )
+    from deeplab_core.backends.tiles import TileGraph
+
+    return lambda model, _pooled: TileGraph(model, torch.get_num_threads())
 
 
 def _loader(engine: EngineName, precision: str) -> Callable[[bytes], Graph]:

@@ -7,10 +7,11 @@ from functools import cache
 from typing import Literal
 
 from deeplab_core.flavour import has_torch
+from deeplab_core.kernels.compiled import multiplies_tiles
 
-EngineName = Literal["onnx", "openvino"]
+EngineName = Literal["onnx", "openvino", "amx"]
 #: Package of each engine.
-PACKAGES: dict[EngineName, str] = {"onnx": "onnxruntime", "openvino": "openvino"}
+PACKAGES: dict[EngineName, str] = {"onnx": "onnxruntime", "openvino": "openvino", "amx": "numba"}
 
 
 @cache
@@ -24,6 +25,12 @@ def installed_version(package: str) -> str:
 
 def installed_engines() -> tuple[EngineName, ...]:
     """Engines that can be tried here."""
-    if not has_torch() or not installed_version("onnx"):  # torch writes graphs with it
+    if not has_torch():
         return ()
-    return tuple(name for name, package in PACKAGES.items() if installed_version(package))
+    return tuple(name for name, package in PACKAGES.items() if installed_version(package) and _is_possible(name))
+
+
+def _is_possible(engine: EngineName) -> bool:
+    if engine == "amx":
+        return multiplies_tiles()
+    return bool(installed_version("onnx"))  # torch writes graphs with it

@@ -35,7 +35,7 @@ _WORTH = 0.95
 #: Trials that are remembered; the oldest are forgotten.
 _MOST_TRIALS = 500
 _VERSION = 1
-_Name = Literal["onnx", "openvino", "cuda-graph"]
+_Name = Literal["onnx", "openvino", "amx", "cuda-graph"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Trial:
     """What a trial found.
 
     Attributes:
-        engine: the fastest that gives torch's numbers: ``torch``, ``onnx``, ``openvino`` or ``cuda-graph``.
+        engine: the fastest that gives torch's numbers: ``torch``, ``onnx``, ``openvino``, ``amx`` or ``cuda-graph``.
         milliseconds: of one forward pass, by engine.
         refused: why an engine is not used, by engine.
         agreement: share of equal labels on the coarse grid, 0..1, by engine other than torch.

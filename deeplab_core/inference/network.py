@@ -195,7 +195,7 @@ class ChosenEngine:
     note: str = ""
 
     @property
-    def name(self) -> Literal["torch", "onnx", "openvino", "cuda-graph"]:
+    def name(self) -> Literal["torch", "onnx", "openvino", "amx", "cuda-graph"]:
         """The engine."""
         return "torch" if self.network is None else self.network.engine
 

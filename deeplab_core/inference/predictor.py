@@ -311,7 +311,7 @@ class Predictor:
 
     def choose_engine(
         self, rgb: RGB, options: PredictOptions | None = None
-    ) -> Literal["torch", "onnx", "openvino", "cuda-graph"]:
+    ) -> Literal["torch", "onnx", "openvino", "amx", "cuda-graph"]:
         """The engine that computes images like this one, after a trial if none is remembered; for runs that keep to one.
 
         Args:
@@ -353,7 +353,7 @@ class Predictor:
         """Why nothing but torch, or the graph itself, computes here; empty where another engine may."""
         if self.model.engine is not None:
             return f"the model is a graph for {self.model.engine.name}"
-        fitting = {"cpu": ("auto", "onnx", "openvino"), "cuda": ("auto", "cuda-graph")}.get(self.device.type, ())
+        fitting = {"cpu": ("auto", "onnx", "openvino", "amx"), "cuda": ("auto", "cuda-graph")}.get(self.device.type, ())
         return "" if asked in fitting else f"{self.device} computes"
 
     def _follow_engine(self) -> None:

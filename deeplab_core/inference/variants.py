@@ -23,7 +23,7 @@ from deeplab_core.refine.parameters import PRESETS, preset, read_params
 
 Choice = TypeVar("Choice", Precision, EngineChoice)
 _PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16", "fp16")
-_ENGINES: tuple[EngineChoice, ...] = ("auto", "torch", "onnx", "openvino", "cuda-graph")
+_ENGINES: tuple[EngineChoice, ...] = ("auto", "torch", "onnx", "openvino", "amx", "cuda-graph")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,15 @@ same figures, more slowly.
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import platform
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, cast, overload
 
 #: Maps of fewer pixels are counted before numba would be imported.
@@ -54,6 +58,22 @@ def compiling() -> Iterator[None]:
         yield
     finally:
         _Choice.compiling = None
+
+
+@cache
+def multiplies_tiles() -> bool:
+    """Whether this process may multiply tiles of bf16 (AMX), for which it asks Linux. It does not import numba."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return False
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
+    if not {"amx_tile", "amx_bf16", "avx512f"} <= set(flags):
+        return False
+    # arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA): the state of tiles is kept only for processes that ask.
+    return bool(ctypes.CDLL(None).syscall(158, 0x1023, 18) == 0)
 
 
 def may_wait_for_loops() -> bool:

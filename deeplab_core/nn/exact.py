@@ -9,6 +9,7 @@ follows from that, so the results differ from the plain ones by rounding only. M
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
@@ -115,6 +116,8 @@ class ConvOverUpsampled(nn.Module):
     Attributes:
         by_convolution: write the products as 1x1 convolutions. OpenVINO multiplies matrices of more than two axes in float32,
             whatever precision it is asked for; in float32 the matrices are 4 % faster.
+        own: another way to the convolution of the fine features.
+        products: another way to what :meth:`_products` gives.
     """
 
     fine_weight: Tensor
@@ -129,6 +132,8 @@ class ConvOverUpsampled(nn.Module):
         weight = conv.weight.detach()
         self.align_corners = align_corners
         self.by_convolution = False
+        self.own: Callable[[Tensor], Tensor] | None = None
+        self.products: Callable[[Tensor], Tensor] | None = None
         self.out_channels = conv.out_channels
         # Buffers that are not kept: a state dict has the weights once, where they belong.
         self.register_buffer("fine_weight", weight[:, own].contiguous(memory_format=torch.channels_last), persistent=False)
@@ -157,11 +162,13 @@ class ConvOverUpsampled(nn.Module):
         out = self.out_channels
         taps = self._products(coarse).reshape(batch, 3, h, w * 3 * out)
         tall = self._along_rows(taps, height, h).reshape(batch, height, w, 3, out)
-        own = functional.conv2d(fine, self.fine_weight, self.fine_bias, padding=1)
+        own = self.own(fine) if self.own is not None else functional.conv2d(fine, self.fine_weight, self.fine_bias, padding=1)
         return own + self._along_columns(tall, width, w).permute(0, 3, 1, 2)
 
     def _products(self, coarse: Tensor) -> Tensor:
         """The nine products at every coarse position of (N, coarse, h, w): N x 3 rows of the kernel x h x w x 3 columns x out."""
+        if self.products is not None:
+            return self.products(coarse)
         batch, channels, h, w = coarse.shape
         if self.by_convolution:
             parts = [functional.conv2d(coarse, row.t()[..., None, None]).permute(0, 2, 3, 1) for row in self.coarse_weight]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -189,6 +189,7 @@ class ASPP(nn.Module):
         width = o.aspp_channels * (len(self.branches) + (1 if o.image_pooling else 0))
         self.project = ConvNormAct(width, o.aspp_channels, 1, norm=norm, bias=o.head_bias)
         self.dropout = nn.Dropout(o.aspp_dropout)
+        self.joined: Callable[[Tensor], Tensor] | None = None  # another way to the branches' share of ``project``
         self.register_buffer("branch_weight", None, persistent=False)
         self.register_buffer("image_weight", None, persistent=False)
 
@@ -218,7 +219,12 @@ class ASPP(nn.Module):
             mean = x.mean((2, 3), keepdim=True) if pooled is None else pooled
             if self.branch_weight is not None and self.image_weight is not None and applies(x):
                 layer = self.project
-                of_branches = functional.conv2d(torch.cat(parts, dim=1), self.branch_weight, layer.conv.bias)
+                features = torch.cat(parts, dim=1)
+                of_branches = (
+                    functional.conv2d(features, self.branch_weight, layer.conv.bias)
+                    if self.joined is None
+                    else self.joined(features)
+                )
                 joined = of_branches + functional.conv2d(self.pooling(mean), self.image_weight)
                 projected: Tensor = self.dropout(layer.act(layer.norm(joined)))
                 return projected

@@ -253,6 +253,7 @@ def test_a_trace_that_kept_a_size_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (engines, compiled):
         monkeypatch.setattr(module, "installed_version", lambda package: "" if package == "openvino" else "1")
+    monkeypatch.setattr(engines, "multiplies_tiles", lambda: False)
     assert installed_engines() == ("onnx",)
     got = Predictor(TinyNet(), known(), device="cpu")(photograph(64, 64), options=PredictOptions(engine="openvino"))
     assert any("openvino" in note and "not installed" in note for note in got.report.notes)
