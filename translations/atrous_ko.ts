@@ -8822,7 +8822,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Open recent</source>
-        <extracomment>A window that needs more than this share of the screen&apos;s width or height is maximised. Widths of the left and right docks, and those of a window too narrow for them: the picture keeps its 55 %. Of layouts with three rows and with two: one is no use on a screen of the other kind.</extracomment>
+        <extracomment>A window that needs more than this share of the screen&apos;s width or height is maximised. Widths of the left and right docks where the window has room for them, and in a narrower one: the picture keeps its 55 %. Of layouts with three rows and with two: one is no use on a screen of the other kind.</extracomment>
         <translation>최근 항목 열기</translation>
     </message>
     <message>
@@ -12031,8 +12031,16 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
         <translation>{width} x {height}픽셀에서</translation>
     </message>
     <message>
-        <source>the engine {engine} needs the package onnx</source>
+        <source>this processor has no AMX, or the system does not allow it</source>
         <extracomment>Bytes of weights that a core&apos;s cache holds for sure.</extracomment>
+        <translation>이 프로세서에 AMX가 없거나 시스템이 허용하지 않습니다</translation>
+    </message>
+    <message>
+        <source>the engine {engine} has no {precision}</source>
+        <translation>엔진 {engine}은(는) {precision}을(를) 지원하지 않습니다</translation>
+    </message>
+    <message>
+        <source>the engine {engine} needs the package onnx</source>
         <translation>엔진 {engine}에는 onnx 패키지가 필요합니다</translation>
     </message>
     <message>

@@ -234,7 +234,7 @@ def _from_file(engine: EngineName, precision: str, tiles: bool) -> Callable[[Seg
 def _by_tiles(precision: str) -> Callable[[SegmentationModel, Tensor | None], Graph]:
     if not multiplies_tiles():
         raise ComputeError(
-            message("this processor has no AMX, or the system does not allow it"), remedy=message("Choose another engine")
+            message("this processor has no AMX, or the system does not allow it"), remedy=message("Choose the engine torch")
         )
     if precision != "fp32":
         raise ComputeError(
