@@ -38,7 +38,7 @@ settings.load_profile("atrous")
 #: the renderer of the sample rooms (a package as large as all the others), a PySide6 or platform that draws other pixels than the
 #: snapshots have. Anything else fails there.
 ALLOWED_SKIPS = re.compile(
-    r"no CUDA device|there is a GPU|has the device that the test misses"
+    r"no CUDA device|there is a GPU|multiplies no tiles|has the device that the test misses"
     r"|superuser|become another user|mounts a small disk|cannot mount"
     r"|POSIX|Windows|on Linux|needs fork|needs SIGKILL|needs Linux|Python 3\.12"
     r"|names hold no controls|a dialog of their own|says nothing about other processes"
