@@ -2338,7 +2338,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>{done} compared, {scored} of them with ground truth</source>
-        <translation>{done} 비교됨, 그중 {scored}에 정답 있음</translation>
+        <translation>{done} 비교됨, 그중 {scored}개에 정답 있음</translation>
     </message>
     <message>
         <source>predictions are kept for the next run</source>
@@ -5988,6 +5988,10 @@ Choose what this view shows</source>
         <translation>이 모델을 기다리는 중</translation>
     </message>
     <message>
+        <source>Waiting for both models</source>
+        <translation>두 모델을 기다리는 중</translation>
+    </message>
+    <message>
         <source>Not compared: choose models in Model &gt; Compare models</source>
         <translation>비교하지 않음: 모델 &gt; 모델 비교에서 모델을 고르세요</translation>
     </message>
@@ -6109,11 +6113,12 @@ Choose what this view shows</source>
     </message>
     <message>
         <source>Figures of the compared models</source>
-        <extracomment>Least width of a column of the table by the number of models, px: names of rows need the rest, and figures are never cut. A panel narrower than this, or than what it needs, has everything behind tabs, in px; and its least width. Widths of models, figures and tabs in a panel of 820 px: names and three figures, verdicts of two models.</extracomment>
+        <extracomment>Least width of a column of the table by the number of models, and the widest that the names of rows ask for, px.</extracomment>
         <translation>비교한 모델의 수치</translation>
     </message>
     <message>
         <source>Models to compare</source>
+        <extracomment>A panel narrower than this, or than what it needs, has everything behind tabs, in px; and its least width. Widths of models, figures and tabs in a panel of 820 px: names and three figures, verdicts of two models.</extracomment>
         <translation>비교할 모델</translation>
     </message>
     <message>
@@ -6262,6 +6267,10 @@ Choose what this view shows</source>
     <message>
         <source>Run the folder to see what each model does to the figures of A, with intervals and verdicts.</source>
         <translation>폴더를 실행하면 각 모델이 A의 수치를 어떻게 바꾸는지 구간과 판정으로 보입니다.</translation>
+    </message>
+    <message>
+        <source>Intervals and verdicts come when the folder is compared.</source>
+        <translation>폴더 비교가 끝나면 구간과 판정이 나옵니다.</translation>
     </message>
     <message>
         <source>Run the folder to list the images on which these models differ most.</source>
@@ -9731,7 +9740,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Pooled over {rows}, {scored} of them with ground truth</source>
-        <translation>{rows}에서 통합, 그중 {scored}에 정답 있음</translation>
+        <translation>{rows}에서 통합, 그중 {scored}개에 정답 있음</translation>
     </message>
     <message>
         <source>in the ground truth of the folder</source>
@@ -9747,7 +9756,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>mIoU over {counts}</source>
-        <translation>{counts}의 mIoU</translation>
+        <translation>클래스 {counts}개 mIoU</translation>
     </message>
     <message>
         <source>Share of labelled pixels that are correct</source>
@@ -18552,7 +18561,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>What each model does to the figures of A</source>
-        <extracomment>Height of a row, and the least width of the names, px.</extracomment>
+        <extracomment>Least height of a row, and the least width of the names, px.</extracomment>
         <translation>각 모델이 A의 수치를 어떻게 바꾸는지</translation>
     </message>
     <message>

@@ -188,11 +188,11 @@ class LayerSet:
         if kind is PaneKind.BAND and self.band is None:
             return tr("No band: requires ground truth, or a prediction with class edges")
         if kind in MODEL_PANES and self.model(MODEL_PANES.index(kind)) is None:
-            return _waiting(MODEL_PANES.index(kind) < len(self.models))
+            return _waiting(MODEL_PANES.index(kind) < len(self.models), tr("Waiting for this model"))
         if kind is PaneKind.DIFFERENCE and any(self.model(place) is None for place in self.pair):
-            return _waiting(max(self.pair) < len(self.models))
+            return _waiting(max(self.pair) < len(self.models), tr("Waiting for both models"))
         return None
 
 
-def _waiting(compared: bool) -> str:
-    return tr("Waiting for this model") if compared else tr("Not compared: choose models in Model > Compare models")
+def _waiting(compared: bool, text: str) -> str:
+    return text if compared else tr("Not compared: choose models in Model > Compare models")

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from html import escape
 
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QResizeEvent
+from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QListWidget,
     QListWidgetItem,
@@ -19,8 +17,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QSplitter,
     QStackedLayout,
-    QTableWidget,
-    QTableWidgetItem,
     QTabWidget,
     QToolButton,
     QVBoxLayout,
@@ -31,95 +27,18 @@ from app.state.comparison import LETTERS, PLACE_TOKENS, ModelSetting, pairs_of
 from app.text import tr
 from app.ui.canvas.colors import DIFFERENCE_COLORS
 from app.ui.common.panel import Panel, toned
+from app.ui.compare.compare_table import CompareTable
 from app.ui.compare.difference_list import DifferenceList
 from app.ui.compare.verdict_table import VerdictTable
 from app.ui.evaluate.band_plot import BandPlot
 from app.ui.shell.icons import make_icon, swatch
 from app.ui.shell.theme import Theme
-from app.viewmodels.compare.rows import ComparedFigures, ImageLine, ModelLine, TableRow, VerdictRow
+from app.viewmodels.compare.rows import ComparedFigures, ImageLine, ModelLine, VerdictRow
 
-_TABLE_ROW = 24
-#: Least width of a column of the table by the number of models, px: names of rows need the rest, and figures are never cut.
-_COLUMN = {3: 50, 4: 46}
 #: A panel narrower than this, or than what it needs, has everything behind tabs, in px; and its least width.
 _NARROW, _LEAST = 680, 240
 #: Widths of models, figures and tabs in a panel of 820 px: names and three figures, verdicts of two models.
 _SHARES = (192, 276, 352)
-_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-
-
-class CompareTable(QTableWidget):
-    """One column per model; the best figure of a row is bold."""
-
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(0, 1, parent)
-        self._theme = theme
-        self._shown: tuple[str, tuple[tuple[str, str], ...], tuple[TableRow, ...]] = ("", (), ())
-        self.setAccessibleName(tr("Figures of the compared models"))
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(_TABLE_ROW)
-        self.setShowGrid(False)
-        self.setIconSize(QSize(10, 10))
-        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.setWordWrap(False)  # else a name of two words is cut behind the first
-
-    def set_theme(self, theme: Theme) -> None:
-        self._theme = theme
-        heading, models, rows = self._shown
-        self._shown = ("", (), ())
-        self.show_rows(heading, models, rows)
-
-    def show_rows(self, heading: str, models: Sequence[tuple[str, str]], rows: Sequence[TableRow]) -> None:
-        """Show figures.
-
-        Args:
-            heading: what the numbers of the classes are.
-            models: (letter, name) of each column.
-        """
-        wanted = (heading, tuple(models), tuple(rows))
-        if wanted == self._shown:
-            return
-        self._shown = wanted
-        self.setColumnCount(1 + len(models))
-        self.setRowCount(len(rows))
-        classes = QTableWidgetItem(heading)
-        classes.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        self.setHorizontalHeaderItem(0, classes)
-        for place, (letter, name) in enumerate(models):
-            item = QTableWidgetItem(letter)
-            item.setIcon(swatch(self._theme.color(PLACE_TOKENS[place])))
-            item.setToolTip(name)
-            item.setTextAlignment(_RIGHT)
-            self.setHorizontalHeaderItem(place + 1, item)
-        for line, row in enumerate(rows):
-            self._fill(line, row)
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for place in range(1, 1 + len(models)):
-            needed = max((self.sizeHintForIndex(self.model().index(line, place)).width() for line in range(len(rows))), default=0)
-            self.setColumnWidth(place, max(_COLUMN.get(len(models), 68), needed))
-
-    def _fill(self, line: int, row: TableRow) -> None:
-        name = QTableWidgetItem(row.name)
-        if row.color is not None:
-            name.setIcon(swatch(QColor(*row.color)))
-        name.setToolTip(f"{row.name}\n{row.tip}".rstrip())
-        self.setItem(line, 0, name)
-        for place, text in enumerate(row.values):
-            item = QTableWidgetItem(text)
-            item.setTextAlignment(_RIGHT)
-            item.setToolTip(row.tip)
-            if place in row.best:
-                font = item.font()
-                font.setWeight(QFont.Weight.DemiBold)
-                item.setFont(font)
-            elif row.best:
-                item.setForeground(self._theme.color("muted"))
-            self.setItem(line, place + 1, item)
 
 
 _ROW = 26
@@ -270,7 +189,7 @@ class CompareDock(Panel):
         for place, share in enumerate((2, 3, 4)):
             split.setStretchFactor(place, share)
         self.body.addWidget(split, 1)
-        self._narrow, self._listed, self._needed = False, 0, _NARROW
+        self._narrow, self._listed, self._beside = False, 0, _NARROW
         self.widget().setMinimumWidth(_LEAST)  # else the window makes room for what does not fit, and lays this over other panels
         self._header.least = _LEAST
         self.tabs.installEventFilter(self)
@@ -281,15 +200,24 @@ class CompareDock(Panel):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Give the figures the width that they need, or put everything behind tabs."""
         if not self._narrow:
-            self._needed = max(_NARROW, self._row.minimumSize().width(), self.widget().minimumSizeHint().width())
-        self._arrange(self.width() < self._needed)
+            self.table.setMinimumWidth(self.table.needed)
+            parts = (self._models, self.tabs)
+            widths = sum(max(part.minimumWidth(), part.minimumSizeHint().width()) for part in parts)
+            margins = self.body.contentsMargins()
+            self._beside = widths + 2 * self._split.handleWidth() + margins.left() + margins.right()
+        self._arrange(self.width() < max(_NARROW, self._row.minimumSize().width(), self._beside + self.table.needed))
 
     def _arrange(self, narrow: bool) -> None:
         """Models and figures beside curves and list, or behind tabs of their own in a narrow window."""
         if narrow is self._narrow:
             return
         self._narrow = narrow
+        self.table.setMinimumWidth(0 if narrow else self.table.needed)  # a page behind a tab would hold the panel open
         self.difference.setVisible(not narrow)  # the pane of the difference says it, too
         self._title.setVisible(not narrow)
         for place, (part, title) in enumerate(((self._models, tr("Models")), (self.table, tr("Metrics")))):
@@ -353,6 +281,7 @@ class CompareDock(Panel):
     def show_figures(self, figures: ComparedFigures, width: int) -> None:
         """The table, the curves with the chosen width of the band, and the difference; without curves the plot shows a note."""
         self.table.show_rows(figures.heading, figures.names, figures.rows)
+        self._fit()
         self._plot_place.setCurrentIndex(0 if any(figures.curves) else 1)
         self.plot.show_curves(figures.curves, width)
         words = []
@@ -365,7 +294,8 @@ class CompareDock(Panel):
     def offer(self, settings: Sequence[ModelSetting], model: str) -> None:
         """Fill the menu of settings, for a model with this title."""
         self.settings.clear()
-        self.settings.addSection(model)
+        self.settings.addAction(model).setEnabled(False)  # style sheets draw no heading of a section
+        self.settings.addSeparator()
         for setting in settings:
             action = self.settings.addAction(setting.words)
             action.triggered.connect(lambda _checked=False, setting=setting: self.settingChosen.emit(setting))

@@ -125,7 +125,10 @@ class ComparePresenter(QObject):
         dock.show_figures(figures, self._program.figures.band.width_px)
         rows = [] if result is None or result.ablation is None else verdict_rows(catalog, result.ablation)
         letters = [] if result is None else list(LETTERS[1 : len(result.models)])
-        note = tr("Run the folder to see what each model does to the figures of A, with intervals and verdicts.")
-        dock.show_verdicts(letters, rows, note if result is None or not result.untested else result.untested)
+        if result is None:
+            note = tr("Run the folder to see what each model does to the figures of A, with intervals and verdicts.")
+        else:
+            note = result.untested or tr("Intervals and verdicts come when the folder is compared.")
+        dock.show_verdicts(letters, rows, note)
         lines = [] if result is None else image_lines(result.rows, compare.pair)
         dock.show_images(lines, tr("Run the folder to list the images on which these models differ most."))

@@ -13,7 +13,7 @@ from app.ui.shell.icons import swatch
 from app.ui.shell.theme import Theme
 from app.viewmodels.compare.rows import VerdictRow
 
-#: Height of a row, and the least width of the names, px.
+#: Least height of a row, and the least width of the names, px.
 _ROW, _NAMES = 40, 96
 
 
@@ -26,11 +26,11 @@ class VerdictTable(QTableWidget):
         self._shown: tuple[tuple[str, ...], tuple[VerdictRow, ...]] = ((), ())
         self.setAccessibleName(tr("What each model does to the figures of A"))
         self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(_ROW)
         self.setShowGrid(False)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setWordWrap(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
 
     def set_theme(self, theme: Theme) -> None:
@@ -70,3 +70,5 @@ class VerdictTable(QTableWidget):
         header.setMinimumSectionSize(max(_NAMES, header.sectionSizeHint(0)))
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        # Lines are as high as their fonts: two lines of Hangul need more than two of Latin letters.
+        self.verticalHeader().setDefaultSectionSize(max([_ROW, *(self.sizeHintForRow(line) for line in range(len(rows)))]))

@@ -142,7 +142,7 @@ class StatusLine(QWidget):
         left = job.seconds_left()
         if job.cancel_asked:
             parts.append(tr("stopping…"))
-        elif left is not None:
+        elif left is not None and round(left) > 0:  # a last step that is not counted may take much longer than 0:00
             parts.append(tr("{clock} left", clock=clock(left)))
         if others:
             parts.append(f"+{others}")

@@ -13,11 +13,12 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QMainWindow
 
 from app.state.comparison import PLACE_TOKENS, ModelSetting, count_pair
 from app.text import points
-from app.ui.compare.compare_dock import CompareDock, CompareTable
+from app.ui.compare.compare_dock import CompareDock
+from app.ui.compare.compare_table import CompareTable
 from app.ui.compare.verdict_table import VerdictTable
 from app.ui.shell.theme import load_theme
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
-from app.viewmodels.compare.rows import ImageLine, TableRow, VerdictCell, VerdictRow, remark
+from app.viewmodels.compare.rows import ComparedFigures, ImageLine, TableRow, VerdictCell, VerdictRow, remark
 from app.worker.messages import AskReceptive, Compare, EndCompare, InspectModel
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassInfo
@@ -129,6 +130,23 @@ def test_no_figure_is_cut(qtbot, models: int) -> None:
     for line in range(2):
         for place in range(1, 1 + models):
             assert table.sizeHintForIndex(table.model().index(line, place)).width() <= table.columnWidth(place)
+
+
+@pytest.mark.parametrize("width", [640, 760])
+def test_four_models_leave_the_names_of_the_rows_their_room(qtbot, width: int) -> None:
+    """The names were "…" and the figures of D were cut: in a window of 1280 px the panel has 760."""
+    window, panel = QMainWindow(), CompareDock(load_theme("dark"))
+    qtbot.addWidget(window)
+    window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, panel)
+    window.resize(width, 240)
+    window.show()
+    rows = [TableRow("background", ("98.5",) * 4), TableRow("Time, ms", ("22,083",) * 4)]
+    for letters in ("AB", "ABCD"):
+        panel.show_figures(ComparedFigures([(letter, letter) for letter in letters], rows, [], "IoU, %", [], ""), 3)
+    table = panel.table
+    qtbot.waitUntil(lambda: table.columnWidth(0) >= table.sizeHintForColumn(0) > 0)
+    assert table.columnViewportPosition(4) + table.columnWidth(4) <= table.viewport().width()
+    assert panel.width() <= width
 
 
 @pytest.mark.parametrize(("width", "titles"), [(1600, ["Trimap curves", "Most different (24)"]), (800, ["Curves", "Images"])])
@@ -449,6 +467,8 @@ def test_stopping_the_folder_keeps_what_was_predicted(desk):
     desk.compute.paused = True
     desk.program.compare_folder.start()
     desk.wait(lambda: desk.compute.waiting)
+    note = "Intervals and verdicts come when the folder is compared."  # not that the folder is to be run
+    desk.wait(lambda: note in [label.text() for label in dock(desk).findChildren(QLabel)])
     desk.press(Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
     desk.compute.paused = False
     desk.settle()
@@ -630,7 +650,9 @@ def test_a_model_is_compared_with_itself_at_another_setting(desk, models):
     assert desk.program.compare.difference is not None
     assert column(desk, 1)["mIoU"]  # the same table as for two models
     dock(desk).settings.aboutToShow.emit()
-    assert "CRF v2" not in [action.text() for action in dock(desk).settings.actions()]
+    shown = [action.text() for action in dock(desk).settings.actions()]
+    assert shown[0] == "Stripes"  # whose settings these are: as the heading of a section it was not drawn
+    assert "CRF v2" not in shown
     np.testing.assert_array_equal(desk.image.document.labels, before)  # comparing never writes into the mask
     desk.program.compare.end()
     begin(desk)

@@ -320,6 +320,16 @@ def test_a_job_moves_nothing(studio: Studio, folder):
     assert QRect(studio.view.mapTo(studio.window, QPoint(0, 0)), studio.view.size()) == picture
 
 
+def test_a_job_that_is_counted_to_its_end_and_goes_on_names_no_time(studio: Studio):
+    """A model with a CRF stood at "0:00 left" for twenty seconds."""
+    job = Job("Comparing: rooms · CRF v1")
+    job._started -= 60
+    for fraction, left in ((0.5, True), (1.0, False)):
+        job.progress(0, 1, part=fraction)
+        studio.window.status.show_job(job, 0)
+        assert studio.window.status.job_text.text().endswith(" left") is left
+
+
 def test_a_long_readout_pushes_nothing_out_of_a_narrow_window(studio: Studio, folder):
     """At 800 px, half of "2 messages" and all of "saved" were right of the window."""
     studio.open(folder)
