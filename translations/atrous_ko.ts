@@ -2902,6 +2902,10 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>데이터 세트 보고서</translation>
     </message>
     <message>
+        <source>Export again…</source>
+        <translation>다시 내보내기…</translation>
+    </message>
+    <message>
         <source>In {images}: {what}.</source>
         <translation>{images}에서: {what}.</translation>
     </message>

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -15,6 +16,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from app.controllers.predict.models import ModelsController
 from app.services.jobs import Job, JobState
+from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.class_choice import known_catalogs
 from app.state.class_keys import exported_catalog
@@ -106,6 +108,7 @@ class ExportController(QObject):
 
     Signals:
         finished(ExportSummary, ExportRequest): an export is over.
+        askedAgain(ExportRequest): an export wrote nothing, and the user wants to change what was asked for.
         reportAsked(): the user wants the report of the data set, and is asked where.
         reported(DataSetReport, Path): it is written.
         measured(str, str): what a format would lose, in words, and their tone; empty where counting was stopped.
@@ -113,6 +116,7 @@ class ExportController(QObject):
     """
 
     finished = Signal(object, object)
+    askedAgain = Signal(object)
     reportAsked = Signal()
     reported = Signal(object, object)
     measured = Signal(str, str)
@@ -276,7 +280,7 @@ class ExportController(QObject):
             )
             return summary, _split_text(splits)
 
-        self._jobs.run(work, lambda found: self._end(found[0], found[1], request), self._fail)
+        self._jobs.run(work, lambda found: self._end(found[0], found[1], request), partial(self._fail, request))
 
     # -- report ----------------------------------------------------------------------------------------------------------
 
@@ -350,11 +354,12 @@ class ExportController(QObject):
             self._job = None
         self.finished.emit(summary, request)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, request: ExportRequest, error: Exception) -> None:
         if self._job is not None:
             self._job.finish(JobState.FAILED)
             self._job = None
-        self._notifier.report_or_raise(error, replace_key="export")
+        again = Choice(tr("Export again…"), lambda: self.askedAgain.emit(request))
+        self._notifier.report_or_raise(error, replace_key="export", choices=(again,))
 
 
 def _lost_text(found: Mapping[str, Loss | AtrousError]) -> str:

@@ -181,11 +181,15 @@ class RunPresenter(QObject):
             return
         intro = tr("The labels of '{run}' are kept with the project, with the date, settings and figures of now.", run=side.title)
         names = [run.kept.name for run in changes.sides() if run.kept is not None]
-        dialog = TextDialog(
-            tr("Keep run"), intro, text=side.title, offered=list(dict.fromkeys(names)), go=tr("Keep"), parent=self._window
-        )  # fmt: skip
-        dialog.accepted.connect(lambda: changes.keeping.keep(side, dialog.text))
-        dialog.show()
+        name = side.title if side.model is None else side.model.title  # the letter of a pane says nothing later
+        self._ask_name(intro, name, list(dict.fromkeys(names)), lambda text: changes.keeping.keep(side, text))
+
+    def _ask_name(self, intro: str, name: str, offered: list[str], keep: Callable[[str], object]) -> None:
+        """Ask for the name of a run, which is kept then. The window behind the dialog waits: it could show another run."""
+        dialog = TextDialog(tr("Keep run"), intro, text=name, offered=offered, go=tr("Keep"), parent=self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.accepted.connect(lambda: keep(dialog.text))
+        dialog.open()
 
     def _show_lost(self) -> None:
         lost = self._program.changes.keeping.lost()
@@ -198,9 +202,7 @@ class RunPresenter(QObject):
         if lost is not None:
             intro = tr("Its labels are scored by the ground truth of now. Which model made them is not known.")
             name = tr("Run {number}", number=lost.number)
-            dialog = TextDialog(tr("Keep run"), intro, text=name, offered=[], go=tr("Keep"), parent=self._window)
-            dialog.accepted.connect(lambda: keeping.take_in(lost, dialog.text))
-            dialog.show()
+            self._ask_name(intro, name, [], lambda text: keeping.take_in(lost, text))
 
     def _remove_lost(self) -> None:
         """Ask whether the labels of the newest lost run are to go."""

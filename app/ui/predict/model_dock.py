@@ -107,7 +107,6 @@ class ModelDock(Panel):
         self.models.currentTextChanged.connect(self.models.setToolTip)
         self.models.setAccessibleName(tr("Model"))
         self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.models.setPlaceholderText(tr("No model yet"))  # while the one of the project is loaded
         self.models.setMinimumContentsLength(12)
         self.models.setItemDelegate(_ModelLine(self.models))
         self.models.activated.connect(self._choose)
@@ -206,6 +205,7 @@ class ModelDock(Panel):
             parts.append(tr("{milliseconds} ms", milliseconds=spaced(round(view.milliseconds))))
         self.device.setText(" · ".join(parts) or view.state)
         self.device.setToolTip(view.tooltip)
+        self.models.setPlaceholderText(view.state[:1].upper() + view.state[1:])  # "Loading…": a tab covers the header
         set_tone(self.device, "warn" if view.trouble else "muted")
         self.reason.setText(view.reason)
         self.reason.setVisible(bool(view.reason))

@@ -31,7 +31,12 @@ class ExportDialog(FittedDialog):
     """Fills an :class:`ExportRequest`; :attr:`on_existing` is what the user decided about files that are there."""
 
     def __init__(
-        self, controller: ExportController, settings: SettingsStore, folder: Path, parent: QWidget | None = None
+        self,
+        controller: ExportController,
+        settings: SettingsStore,
+        folder: Path,
+        parent: QWidget | None = None,
+        target: Path | None = None,
     ) -> None:
         super().__init__(tr("Export masks"), parent, size=QSize(680, 0))
         self._controller, self._settings = controller, settings
@@ -58,7 +63,7 @@ class ExportDialog(FittedDialog):
         self.stored = QRadioButton(tr("As stored in the file (for training code that ignores EXIF)"))
         self.oriented = QRadioButton(tr("As displayed (EXIF orientation applied)"))
         (self.stored if settings["export.frame"] == "stored" else self.oriented).setChecked(True)
-        self.target = QLineEdit(str(folder.parent / f"{folder.name}_export"))
+        self.target = QLineEdit(str(target or folder.parent / f"{folder.name}_export"))
         self.target.setAccessibleName(tr("Folder"))
         choose = QPushButton(tr("Choose…"))
         choose.clicked.connect(self._choose)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QKeySequence
@@ -95,11 +95,12 @@ class ShortcutsDialog(FittedDialog):
         cancel.clicked.connect(self.reject)
         done = QPushButton(tr("Use these keys"))
         done.setProperty("primary", True)
-        done.clicked.connect(self.accept)
+        done.clicked.connect(self._finish)
         buttons.addWidget(cancel)
         buttons.addWidget(done)
         self._show_keys()
         self.table.selectRow(0)
+        self.finder.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def select(self, action_id: str) -> None:
         """Choose a command's row."""
@@ -115,36 +116,49 @@ class ShortcutsDialog(FittedDialog):
             if item is not None:
                 item.setText("   ".join(key_text(key, self.keymap.printed) for key in self.keymap.keys(spec.id)))
 
-    def _show_selected(self) -> None:
+    def _shown(self) -> QKeySequence:
+        """The key of the chosen command; empty if it has none."""
         chosen = self._selected()
         keys = self.keymap.keys(chosen) if chosen is not None else ()
-        self.editor.setKeySequence(QKeySequence(keys[0]) if keys else QKeySequence())
+        return QKeySequence(keys[0]) if keys else QKeySequence()
 
-    def _assign(self) -> None:
+    def _show_selected(self) -> None:
+        self.editor.setKeySequence(self._shown())
+
+    def _assign(self) -> bool:
         chosen = self._selected()
         if chosen is None:
-            return
+            return False
         key = self.editor.keySequence().toString(QKeySequence.SequenceFormat.PortableText)
-        self._try(lambda: self.keymap.assign(chosen, [key] if key else []), tr("Set."))
+        return self._try(lambda: self.keymap.assign(chosen, [key] if key else []), tr("Set."))
+
+    def _finish(self) -> None:
+        """A key that was pressed and not set yet counts, too: it stands beside the command."""
+        if self._selected() is None or self.editor.keySequence() == self._shown() or self._assign():
+            self.accept()
 
     def _reset(self) -> None:
         chosen = self._selected()
-        if chosen is not None:
-            self._try(lambda: self.keymap.reset(chosen), tr("Default restored."))
+        if chosen is not None and self._try(lambda: self.keymap.reset(chosen), tr("Default restored.")):
+            self._show_selected()
 
     def _use_preset(self) -> None:
         self.keymap.use_preset(self.preset.currentText())
         self._say("muted", tr("All keys now match {preset}.", preset=self.preset.currentText()))
+        self._show_selected()
 
-    def _try(self, change: object, done: str) -> None:
+    def _try(self, change: Callable[[], object], done: str) -> bool:
+        """Change the keys, and say so or why not; whether they were changed."""
         try:
-            change()  # type: ignore[operator]
+            change()
         except ShortcutConflict as error:
             self._say("bad", f"{error_title(error)}. {error_detail(error)}")
         except ValueError as error:
             self._say("bad", tr("That is not a key: {error}.", error=error))
         else:
             self._say("muted", done)
+            return True
+        return False
 
     def _say(self, tone: str, text: str) -> None:
         set_tone(self.note, tone)
@@ -157,3 +171,6 @@ class ShortcutsDialog(FittedDialog):
             keys = [key.lower() for key in self.keymap.keys(spec.id)]
             text = f"{spec.title} {named(spec)} {spec.group.heading}".lower()
             self.table.setRowHidden(row, bool(wanted) and wanted not in text and wanted not in keys)
+        if self.table.isRowHidden(max(self.table.currentRow(), 0)):  # else Set would change a command that is not seen
+            rows = (row for row in range(len(self._specs)) if not self.table.isRowHidden(row))
+            self.table.setCurrentCell(next(rows, -1), 0)

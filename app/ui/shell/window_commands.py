@@ -72,7 +72,7 @@ class WindowActions(QObject):
         program.clicks.fileAsked.connect(self.open_click_network)
         program.models.mappingNeeded.connect(self._say_mapping)
         program.folder_jobs.imagesListed.connect(self.show_images)
-        program.when_built(ExportController, lambda export: export.finished.connect(self._say_exported))
+        program.when_built(ExportController, self._follow_exports)
         program.settings.changed.connect(self._follow_setting)
         program.folder_jobs.asked.connect(self._ask_folder_job)
         program.folder_jobs.asks = True
@@ -231,19 +231,21 @@ class WindowActions(QObject):
             self._program.merging.compare(Path(folder))
 
     def start_from_file(self) -> None:
-        """Replace the mask of the image in view by a mask or other labels."""
         path, _ = QFileDialog.getOpenFileName(self._window, tr("Mask to start from"), self._folder(), tr(_MASK_FILTER))
         if path:
             self._program.label_imports.replace_mask(Path(path))
 
-    def export_masks(self) -> None:
+    def _follow_exports(self, export: ExportController) -> None:
+        export.finished.connect(self._say_exported)
+        export.askedAgain.connect(lambda request: self.export_masks(request.target))
+
+    def export_masks(self, target: Path | None = None) -> None:
         from app.ui.project.export_dialog import ExportDialog
 
-        project = self._program.session.project
-        if project is None:
+        if (project := self._program.session.project) is None:
             return
         self._program.edit.commit_stroke()
-        dialog = ExportDialog(self._program.export, self._program.settings, project.folder, self._window)
+        dialog = ExportDialog(self._program.export, self._program.settings, project.folder, self._window, target)
         if dialog.exec():
             decided = cast(Literal["replace", "skip", "error"], dialog.on_existing)
             self._program.export.start(dialog.request(), decided)

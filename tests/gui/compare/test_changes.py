@@ -258,6 +258,8 @@ def test_a_run_is_kept_compared_and_removed(desk: Studio) -> None:
     shown = compared(desk)
     desk.qtbot.mouseClick(shown.keep, Qt.MouseButton.LeftButton)
     dialog = name_dialog(desk)
+    assert dialog.isModal()  # the page behind it could choose another run
+    assert dialog.text == desk.program.compared.models[1].title  # "B: …" stayed in the name
     dialog.field.setText("before the retraining")
     desk.qtbot.mouseClick(dialog.go, Qt.MouseButton.LeftButton)
     desk.wait(lambda: "Keeping a run finished" in desk.titles())

@@ -25,6 +25,18 @@ def test_the_next_model_is_tried_where_the_first_cannot_be_read(studio: Studio, 
     assert studio.titles() == []
 
 
+def test_the_list_of_models_says_that_one_is_being_loaded(studio: Studio) -> None:  # noqa: F811
+    """It said "No model yet" for as long as a busy machine took."""
+    models = studio.window.model.models
+    assert models.shown_text() == "Starting…"
+    studio.compute.paused = True
+    studio.program.models.start()
+    assert models.shown_text() == "Loading…"
+    studio.compute.paused = False
+    studio.wait(lambda: studio.program.models.card is not None)
+    assert models.shown_text() == "Stripes"
+
+
 def test_if_none_can_be_read_the_last_reason_is_shown(studio: Studio, tmp_path) -> None:  # noqa: F811
     path = tmp_path / "models" / "stripes.safetensors"
     studio.compute.errors[str(path)] = WeightsError("not a safetensors file")

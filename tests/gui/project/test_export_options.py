@@ -56,6 +56,21 @@ def dialog(studio, folder, qtbot):
     return dialog
 
 
+def test_an_export_that_cannot_be_written_asks_again_with_what_was_entered(studio, dialog, tmp_path, monkeypatch):
+    """The message had no button, and the next dialog another folder."""
+    blocked = tmp_path / "file.txt"
+    blocked.write_text("in the way")
+    dialog.target.setText(str(blocked / "masks"))
+    studio.program.export.start(dialog.request(), "error")
+    studio.wait(lambda: any(message.choices for message in studio.program.notifier.messages))
+    proposed = []
+    monkeypatch.setattr(ExportDialog, "exec", lambda found: proposed.append(found.target.text()))
+    (again,) = studio.program.notifier.messages[-1].choices
+    assert again.text == "Export again…"
+    again.run()
+    assert proposed == [str(blocked / "masks")]
+
+
 def test_a_data_set_with_photographs_and_provenance(studio, dialog, folder, tmp_path):
     choose(dialog.format, "voc")
     dialog.target.setText(str(tmp_path / "out"))

@@ -140,6 +140,34 @@ def test_shortcuts_refuse_a_taken_key_and_take_a_free_one(qtbot):
     assert dialog.keymap.overrides == {}
 
 
+def test_a_key_that_was_pressed_and_not_set_is_used(qtbot):
+    """It was dropped without a word."""
+    dialog = ShortcutsDialog(ACTIONS, {})
+    qtbot.addWidget(dialog)
+    dialog.show()
+    done = next(button for button in dialog.findChildren(QPushButton) if button.text() == "Use these keys")
+    dialog.select("tool.brush")
+    dialog.editor.setKeySequence(QKeySequence("E"))
+    done.click()
+    assert dialog.isVisible(), "the key belongs to the eraser"
+    dialog.editor.setKeySequence(QKeySequence("Ctrl+Alt+B"))
+    done.click()
+    assert not dialog.isVisible()
+    assert dialog.keymap.overrides == {"tool.brush": ("Ctrl+Alt+B",)}
+
+
+def test_keys_are_never_set_for_a_command_that_the_filter_hides(qtbot):
+    dialog = ShortcutsDialog(ACTIONS, {})
+    qtbot.addWidget(dialog)
+    dialog.finder.setText("eraser")
+    assert "Eraser" in dialog.table.item(dialog.table.currentRow(), 0).text()
+    assert dialog.editor.keySequence() == QKeySequence("E")
+    dialog.finder.setText("no such command")
+    dialog.editor.setKeySequence(QKeySequence("Ctrl+Alt+B"))
+    dialog.assign.click()
+    assert dialog.keymap.overrides == {}
+
+
 def test_changed_keys_work_at_once(studio, folder):
     studio.open(folder)
     studio.window.commands.keymap.assign("tool.eraser", ["F9"])
