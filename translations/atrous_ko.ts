@@ -2792,6 +2792,14 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>시작 중…</translation>
     </message>
     <message>
+        <source>It was last used from {folder}. Put it back, or choose another in the Model panel.</source>
+        <translation>지난번에 {folder}에서 사용한 모델입니다. 파일을 되돌려 놓거나 모델 패널에서 다른 모델을 고르세요.</translation>
+    </message>
+    <message>
+        <source>The model {name} was not found</source>
+        <translation>모델 {name}을(를) 찾을 수 없습니다</translation>
+    </message>
+    <message>
         <source>no model</source>
         <translation>모델 없음</translation>
     </message>

@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject
 
 from app.controllers.evaluate.figures import EvaluationFigures
 from app.controllers.evaluate.ground_truth import GroundTruthController
+from app.controllers.evaluate.live import nothing_labelled
 from app.controllers.evaluate.measuring import Measuring, Round
 from app.services.services import Services
 from app.services.session import OpenImage
@@ -109,7 +110,8 @@ class FolderEvaluation(QObject):
             return
         kept = self._figures.score(image.id).iou
         mean = live.matrix.mean_iou("truth").value
-        known = kept is not None and abs(kept - mean) < 1e-9
+        # An image whose only stroke was undone is not measured, though its live matrix says 0 as before.
+        known = kept is None if nothing_labelled(live) else kept is not None and abs(kept - mean) < 1e-9
         if not known and not np.isnan(mean):
             self._score_timer.start()
 

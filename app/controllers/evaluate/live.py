@@ -82,7 +82,7 @@ class ImageFigures:
     mean_before: float
 
 
-def _nothing_labelled(live: LiveEvaluation) -> bool:
+def nothing_labelled(live: LiveEvaluation) -> bool:
     """Whether no pixel of the mask was ever set: such an image is not measured, which is not an IoU of 0."""
     matrix = live.matrix
     return bool(matrix.counts.sum() == matrix.void_predictions) and unset(live.document)
@@ -384,7 +384,7 @@ class EvaluationController(QObject):
         catalog = live.document.catalog
         mean = live.matrix.mean_iou("truth")
         self._figures.follow()
-        if _nothing_labelled(live):
+        if nothing_labelled(live):
             nothing = dict.fromkeys(catalog.ids.tolist(), np.nan)
             self.figuresChanged.emit(ImageFigures(nothing, np.nan, mean.classes, np.nan, nothing, np.nan))
             return
@@ -411,7 +411,7 @@ class EvaluationController(QObject):
         if not live.has_histogram(band.rule, band.around):
             self._count()
             return
-        if self._model_curve is None and _nothing_labelled(live):
+        if self._model_curve is None and nothing_labelled(live):
             why = tr("Nothing is labelled yet. The curve shows mIoU inside the band for every width.")
             self.curvesChanged.emit(CurveSet((), self._figures.curves(band), why))
             self.bandFigures.emit(None, None)

@@ -92,6 +92,10 @@ class ModelsController(QObject):
         """Start the compute process and load the model used last, or the first available one."""
         self._stopped = False
         self._compute.start()
+        last = self._used_last()
+        if last is not None and not last.exists():
+            cause = tr("It was last used from {folder}. Put it back, or choose another in the Model panel.", folder=last.parent)
+            self._notifier.warning(tr("The model {name} was not found", name=last.name), cause, replace_key="model")
         self._untried = self._first_ones()
         if self._untried:
             self.load(self._untried.pop(0), chosen=False)
@@ -101,10 +105,16 @@ class ModelsController(QObject):
 
     def _first_ones(self) -> list[Path]:
         """What is loaded first: the model used last; without one, the available ones, of which the next is tried if one fails."""
+        last = self._used_last()
+        known = [last] if last is not None and last.exists() else []
+        return known or sorted((choice.path for choice in self.choices()), key=_first_choice)
+
+    def _used_last(self) -> Path | None:
+        """The model of the last time; a bundled one is where this installation has it."""
         last = Path(self._settings["model.path"]) if self._settings["model.path"] else None
-        if last is not None and (last.is_file() or last.is_dir()):
-            return [last]
-        return sorted((choice.path for choice in self.choices()), key=_first_choice)
+        if last is not None and last.parts[-3:-1] == BUNDLED_MODELS.parts[-2:] and not last.exists():
+            return BUNDLED_MODELS / last.name
+        return last
 
     def restart(self) -> None:
         """End the compute process, whatever it does, and start it again; what waits for it is computed by the new one."""

@@ -296,10 +296,8 @@ class CanvasView(QWidget):
         room.moveCenter(self.rect().center())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._style.backdrop)
-        painter.setOpacity(0.85)
+        painter.setBrush(self._style.backdrop)  # opaque: over a dark image the text had too little contrast
         painter.drawRoundedRect(room, self._style.radius, self._style.radius)
-        painter.setOpacity(1.0)
         painter.setPen(self._style.note)
         painter.drawText(room, Qt.AlignmentFlag.AlignCenter, self._note or "")
 

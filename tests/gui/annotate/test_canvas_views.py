@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QApplication
 from app.state.provenance import Provenance
 from app.state.tools import Tool
 from app.ui.canvas.canvas_area import CanvasArea
+from app.ui.shell.theme import load_theme
 from app.viewmodels.annotate.panes import PaneKind
 from deeplab_core.geometry import Box
 from tests.gui.canvas_fixture import CHAIR, GRAY, SOFA, blended, close_to, make_bench
@@ -256,7 +257,11 @@ def test_a_pane_without_data_says_why(qtbot):
     plain = bench.pane.grab().toImage()
     bench.view.set_kind(0, PaneKind.TRUTH)
     QApplication.processEvents()
-    assert bench.pane.grab().toImage() != plain
+    shown = bench.pane.grab().toImage()
+    assert shown != plain
+    backdrop, row = load_theme("dark").color("canvas"), shown.height() // 2 - 10
+    # The box is opaque: over a dark image in the light theme its text had a contrast of 4.4 to 1.
+    assert sum(shown.pixelColor(x, row) == backdrop for x in range(shown.width())) > 100
 
 
 def test_the_chip_offers_every_kind(qtbot):

@@ -83,6 +83,17 @@ def test_the_image_that_was_predicted_on_opening_is_in_the_queue(studio: Studio,
     assert_fresh(studio, 4)
 
 
+def test_an_image_whose_only_stroke_is_undone_has_no_score(studio: Studio, folder: Path) -> None:
+    """The list went on to show 0.0: not measured is not 0."""
+    studio.open(folder)
+    image = studio.image.id
+    studio.paint((20, 20), (60, 20))
+    studio.wait(lambda: image in listed(studio))
+    studio.settle()
+    studio.program.edit.undo()
+    studio.wait(lambda: image not in listed(studio))
+
+
 def test_an_image_left_soon_after_an_edit_keeps_its_place_with_its_new_score(studio: Studio, folder: Path) -> None:
     studio.start_model()
     studio.open(folder)

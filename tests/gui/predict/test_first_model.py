@@ -37,6 +37,26 @@ def test_the_list_of_models_says_that_one_is_being_loaded(studio: Studio) -> Non
     assert models.shown_text() == "Stripes"
 
 
+def test_a_model_of_last_time_that_is_gone_is_named(studio: Studio, tmp_path: Path) -> None:  # noqa: F811
+    """Another one was loaded without a word."""
+    studio.program.settings.set("model.path", str(tmp_path / "elsewhere" / "mine.safetensors"))
+    studio.start_model()
+    assert studio.titles() == ["The model mine.safetensors was not found"]
+    assert str(tmp_path / "elsewhere") in studio.program.notifier.messages[-1].detail
+    assert studio.program.models.path == tmp_path / "models" / "stripes.safetensors"
+
+
+def test_a_bundled_model_of_last_time_is_found_in_another_installation(studio: Studio, tmp_path, monkeypatch) -> None:  # noqa: F811
+    bundled = tmp_path / "new" / "resources" / "models"
+    bundled.mkdir(parents=True)
+    (bundled / "photos-voc.safetensors").write_bytes(b"")
+    monkeypatch.setattr("app.controllers.predict.models.BUNDLED_MODELS", bundled)
+    studio.program.settings.set("model.path", str(tmp_path / "old" / "resources" / "models" / "photos-voc.safetensors"))
+    studio.start_model()
+    assert studio.program.models.path == bundled / "photos-voc.safetensors"
+    assert studio.titles() == []
+
+
 def test_if_none_can_be_read_the_last_reason_is_shown(studio: Studio, tmp_path) -> None:  # noqa: F811
     path = tmp_path / "models" / "stripes.safetensors"
     studio.compute.errors[str(path)] = WeightsError("not a safetensors file")
