@@ -345,9 +345,10 @@ def score_labels(
     """Score one (H, W) label map; truth and confidence have its size where they are given.
 
     Returns:
-        A record with the classes of the labels, the ranking score ``iou`` and ``uncertainty``, the mean of 1 - confidence.
+        A record with the classes of the labels, the ranking score ``iou`` and ``uncertainty``, the mean of 1 - confidence. Labels
+        that are void everywhere, as after the undo of the only stroke, have no ``iou``: not measured is not 0.
     """
-    fits = truth is not None and truth.shape == labels.shape
+    fits = truth is not None and truth.shape == labels.shape and bool((labels != catalog.ignore).any())
     counted = count_labels(labels, catalog, truth=truth if fits else None)
     uncertainty = {} if confidence is None else {"uncertainty": float(1.0 - confidence.mean() / 255.0)}
     return ImageAnalysis(

@@ -273,13 +273,7 @@ class ImportDialog(FittedDialog):
     def _choose(self, name: str, value: str) -> None:
         if self._filling:
             return
-        try:
-            self._decisions.choose(name, value)
-        except CatalogError as error:
-            self._fill_table()
-            self._check()
-            self.note.show()
-            self._set_line(self.note, (f"{error_title(error)}. {error_detail(error)}", "bad"))
+        if not self._decide((name,), value):
             return
         for place, row in enumerate(self._decisions.rows):
             item = self.table.item(place, 3)
@@ -288,9 +282,21 @@ class ImportDialog(FittedDialog):
         self._check()
 
     def _decide_open(self, value: str) -> None:
-        for name in self._decisions.open:
-            self._choose(name, value)
-        self._fill_table()
+        if self._decide(self._decisions.open, value):
+            self._fill_table()
+            self._check()
+
+    def _decide(self, names: Sequence[str], value: str) -> bool:
+        """Decide what classes become; False where a class cannot be added, which is said."""
+        try:
+            self._decisions.choose(names, value)
+        except CatalogError as error:
+            self._fill_table()
+            self._check()
+            self.note.show()
+            self._set_line(self.note, (f"{error_title(error)}. {error_detail(error)}", "bad"))
+            return False
+        return True
 
     def _check(self) -> None:
         open_ = self._decisions.open

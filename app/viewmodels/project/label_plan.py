@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from app.state.class_edits import ClassEdits
@@ -93,10 +93,14 @@ class ClassDecisions:
         except CatalogError:  # a name that the project cannot have
             return self._with({**self._choices, **dict.fromkeys(self.open, VOID)})[1]
 
-    def choose(self, name: str, value: str) -> None:
-        """Decide what a class becomes. Raises CatalogError for a new class that the project cannot have; nothing was changed."""
+    def choose(self, names: Iterable[str], value: str) -> None:
+        """Decide what classes become, all at once: each time takes as long as there are classes.
+
+        Raises:
+            CatalogError: a new class is one that the project cannot have; nothing was changed.
+        """
         before = dict(self._choices)
-        self._choices[name] = value
+        self._choices.update(dict.fromkeys(names, value))
         order = [row.name for row in self.rows]
         try:
             self._map()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from shiboken6 import isValid
 
+from app.state.label_import import map_labels
 from app.ui.project.import_dialog import ImportDialog
 from app.ui.project.summary_dialog import SummaryDialog
+from app.viewmodels.project import label_plan
 from app.viewmodels.project.label_plan import NEW, OPEN, VOID
 from tests.gui.project.test_new_project import labelme
 from tests.gui.studio import make_folder
@@ -67,6 +69,23 @@ def test_a_class_without_a_partner_is_decided_then_everything_comes_in_and_can_b
     next(choice for choice in message.choices if "Undo" in choice.text).run()
     studio.settle()
     assert not np.any(studio.image.document.labels == crack.id)
+
+
+def test_all_open_classes_are_added_in_one_go(studio, tmp_path, monkeypatch):
+    """Each was added on its own, and all classes mapped again for it: with 300 of them the window stood for minutes."""
+    folder = make_folder(tmp_path / "set", truth=False)
+    labels = tmp_path / "json"
+    labels.mkdir()
+    labelme(labels, "photo_0", *(f"crack {number}" for number in range(5)))
+    studio.open(folder)
+    dialog = dialog_of(studio, labels)
+    mapped = []
+    monkeypatch.setattr(label_plan, "map_labels", lambda *args: mapped.append(args) or map_labels(*args))
+    dialog.add_open.click()
+    assert len(mapped) == 1
+    assert {row.value for row in dialog._decisions.rows} == {NEW}
+    studio.settle()
+    assert dialog.go.isEnabled()
 
 
 def test_what_cannot_be_read_is_said_in_the_dialog(studio, tmp_path):
