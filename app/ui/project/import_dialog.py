@@ -273,7 +273,7 @@ class ImportDialog(FittedDialog):
     def _choose(self, name: str, value: str) -> None:
         if self._filling:
             return
-        if not self._decide((name,), value):
+        if not self._take_in((name,), value):
             return
         for place, row in enumerate(self._decisions.rows):
             item = self.table.item(place, 3)
@@ -282,11 +282,11 @@ class ImportDialog(FittedDialog):
         self._check()
 
     def _decide_open(self, value: str) -> None:
-        if self._decide(self._decisions.open, value):
+        if self._take_in(self._decisions.open, value):
             self._fill_table()
             self._check()
 
-    def _decide(self, names: Sequence[str], value: str) -> bool:
+    def _take_in(self, names: Sequence[str], value: str) -> bool:
         """Decide what classes become; False where a class cannot be added, which is said."""
         try:
             self._decisions.choose(names, value)
