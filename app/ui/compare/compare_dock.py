@@ -205,19 +205,20 @@ class CompareDock(Panel):
     def _fit(self) -> None:
         """Give the figures the width that they need, or put everything behind tabs."""
         if not self._narrow:
-            self.table.setMinimumWidth(self.table.needed)
             parts = (self._models, self.tabs)
             widths = sum(max(part.minimumWidth(), part.minimumSizeHint().width()) for part in parts)
             margins = self.body.contentsMargins()
             self._beside = widths + 2 * self._split.handleWidth() + margins.left() + margins.right()
-        self._arrange(self.width() < max(_NARROW, self._row.minimumSize().width(), self._beside + self.table.needed))
+        narrow = self.width() < max(_NARROW, self._row.minimumSize().width(), self._beside + self.table.least)
+        self._arrange(narrow)
+        # A page behind a tab would hold the panel open.
+        self.table.setMinimumWidth(0 if narrow else min(self.table.needed, self.width() - self._beside))
 
     def _arrange(self, narrow: bool) -> None:
         """Models and figures beside curves and list, or behind tabs of their own in a narrow window."""
         if narrow is self._narrow:
             return
         self._narrow = narrow
-        self.table.setMinimumWidth(0 if narrow else self.table.needed)  # a page behind a tab would hold the panel open
         self.difference.setVisible(not narrow)  # the pane of the difference says it, too
         self._title.setVisible(not narrow)
         for place, (part, title) in enumerate(((self._models, tr("Models")), (self.table, tr("Metrics")))):

@@ -15,9 +15,9 @@ from app.ui.shell.theme import Theme
 from app.viewmodels.compare.rows import TableRow
 
 _TABLE_ROW = 24
-#: Least width of a column of the table by the number of models, and the widest that the names of rows ask for, px.
+#: Least width of a column of the table by the number of models, and the widest that the names of rows ask for and the least, px.
 _COLUMN = {3: 50, 4: 46}
-_NAMES = 112
+_NAMES, _LEAST_NAMES = 112, 64
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
@@ -26,13 +26,14 @@ class CompareTable(QTableWidget):
 
     Attributes:
         needed: width in px that shows all figures and the names of the rows.
+        least: width in px that shows all figures and a part of the names.
     """
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(0, 1, parent)
         self._theme = theme
         self._shown: tuple[str, tuple[tuple[str, str], ...], tuple[TableRow, ...]] = ("", (), ())
-        self.needed = self.minimumSizeHint().width()
+        self.needed = self.least = self.minimumSizeHint().width()
         self.setAccessibleName(tr("Figures of the compared models"))
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(_TABLE_ROW)
@@ -82,6 +83,7 @@ class CompareTable(QTableWidget):
         names = min(max(self.sizeHintForColumn(0), header.sectionSizeHint(0)), _NAMES)
         beside = 2 * self.frameWidth() + self.verticalScrollBar().sizeHint().width()
         self.needed = names + sum(self.columnWidth(place) for place in range(1, 1 + len(models))) + beside
+        self.least = self.needed - max(names - _LEAST_NAMES, 0)
 
     def _fill(self, line: int, row: TableRow) -> None:
         name = QTableWidgetItem(row.name)
