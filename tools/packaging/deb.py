@@ -107,7 +107,8 @@ def stage(built: Path, target: Path) -> None:
     """
     if not (built / "atrous").is_file():
         raise SystemExit(f"{built} holds no application; run: make app")
-    shutil.copytree(built, target / "usr" / "lib" / "atrous", symlinks=True)
+    compiled = shutil.ignore_patterns("__pycache__")  # a run of the folder leaves compiled loops in it
+    shutil.copytree(built, target / "usr" / "lib" / "atrous", symlinks=True, ignore=compiled)
     command = target / "usr" / "bin" / "atrous"
     command.parent.mkdir(parents=True)
     command.symlink_to("../lib/atrous/atrous")

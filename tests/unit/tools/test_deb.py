@@ -55,6 +55,12 @@ def test_only_programs_are_executable(staged: Path) -> None:
     assert (inside / "_internal" / "libx.so.1").stat().st_mode & 0o777 == 0o644
 
 
+def test_what_a_run_of_the_folder_left_in_it_stays_out(built: Path, tmp_path: Path, qapp: object) -> None:
+    (built / "_internal" / "kernels" / "__pycache__").mkdir(parents=True)
+    deb.stage(built, tmp_path / "root")
+    assert list((tmp_path / "root").rglob("__pycache__")) == []
+
+
 def test_the_menu_entry_names_what_the_package_contains(staged: Path) -> None:
     entry = configparser.ConfigParser(interpolation=None)
     entry.optionxform = str  # type: ignore[assignment, method-assign]
