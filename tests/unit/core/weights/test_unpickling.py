@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import builtins
 import collections
 import contextlib
 import copyreg
 import datetime as dt
+import importlib
 import io
 import os
 import pickle
@@ -179,7 +179,7 @@ def attacks(marker: Path) -> dict[str, Any]:
         "eval": Calls(eval, f"open({str(marker)!r}, 'w')"),
         "exec": Calls(exec, f"open({str(marker)!r}, 'w')"),
         "open": Calls(open, str(marker), "w"),
-        "getattr of a module": Calls(getattr, Calls(builtins.__import__, "os"), "system"),
+        "getattr of a module": Calls(getattr, Calls(importlib.import_module, "os"), "system"),
         "nested getattr": Calls(Calls(getattr, Calls(getattr, Foreign, "__init__"), "__globals__"), command),
         "a call of a call": Calls(Calls(getattr, "os", "system"), command),
         "state of a stand-in": Calls(copyreg._reconstructor, Foreign, object, None, state={"__class__": os.system}),  # type: ignore[attr-defined]
