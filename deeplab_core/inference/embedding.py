@@ -41,7 +41,7 @@ def embed(predictor: Predictor, rgb: RGB, *, region: Box | None = None, cancel: 
         (1, C) or (10, C) float16, see :func:`~deeplab_core.analysis.similarity.pooled_vectors`.
 
     Raises:
-        ComputeError: the network is a graph that does not give its features; ours do.
+        ComputeError: the network is a graph that does not give its features (ours do), or compiled by TorchScript.
         Cancelled: ``cancel`` returned True.
     """
     check_rgb(rgb, predictor.model.in_channels)
@@ -97,6 +97,7 @@ def _features(model: nn.Module, x: Tensor) -> Tensor:
     from torch import Tensor
 
     from deeplab_core.nn.base import Encoder
+    from deeplab_core.nn.receptive import demand_layers
 
     encoder = next((part for part in model.modules() if isinstance(part, Encoder)), None)
     if encoder is not None:
@@ -108,6 +109,7 @@ def _features(model: nn.Module, x: Tensor) -> Tensor:
         if isinstance(output, Tensor) and more and (not smallest or _order(output) <= _order(smallest[0])):
             smallest[:] = [output]
 
+    demand_layers(model, message("this model has no features to compare images by"))
     handles = [part.register_forward_hook(look) for part in model.modules() if not any(part.children())]
     try:
         model(x)

@@ -55,7 +55,8 @@ def prepare_for_inference(model: M, device: torch.device | ComputeDevice | str =
 
 
 def _copy(model: M) -> M:
-    return copy.deepcopy(model).eval().requires_grad_(False)
+    with torch.no_grad():  # copies of a TorchScript module's parameters would be computed values, which must not change
+        return copy.deepcopy(model).eval().requires_grad_(False)
 
 
 def _coarse_logits(model: SegmentationModel) -> Tensor:

@@ -26,6 +26,7 @@ from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.nn.layers import ConvNormAct, SeparableConvNormAct
 from deeplab_core.nn.models.deeplab import ASPP, DeepLab
 from deeplab_core.nn.models.deeplab_v2 import PyramidSum
+from deeplab_core.nn.receptive import demand_layers
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.receptive import SHARES, ReceptiveField, TheoreticalField, centred_radius
 from deeplab_core.records import PredictOptions
@@ -72,7 +73,9 @@ def receptive_field(
         cancel: asked before every layer of both passes.
 
     Raises:
-        ComputeError: the network runs in another engine, which has no gradients; or the pixel lies outside.
+        ComputeError: the network runs in another engine, which has no gradients; TorchScript has compiled it; or the pixel lies
+            outside.
+        AtrousError: it joins distant positions (attention).
         DeviceOutOfMemory: not even a small window fits.
         Cancelled: ``cancel`` returned True.
     """
@@ -83,14 +86,8 @@ def receptive_field(
             message("pixel ({x}, {y}) lies outside the image of {width} x {height}", x=x, y=y, width=width, height=height)
         )
     model = predictor.model
-    if isinstance(model, GraphNetwork):
-        raise ComputeError(
-            message("this model has no receptive field to show"),
-            why=message(
-                "{engine} runs it as a finished graph, without layers to count and without gradients", engine=model.engine.name
-            ),
-            remedy=message("Choose a model of safetensors or PyTorch weights"),
-        )
+    demand_layers(model, message("this model has no receptive field to show"))
+    assert not isinstance(model, GraphNetwork)
     began = time.perf_counter()
     options = options or predictor.options
     stride = options.output_stride or predictor.card.output_stride

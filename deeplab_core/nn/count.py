@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from deeplab_core.errors import message
 from deeplab_core.nn.base import SegmentationModel
-from deeplab_core.nn.receptive import on_meta
+from deeplab_core.nn.receptive import demand_layers, on_meta
 
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
@@ -66,7 +67,11 @@ def layer_table(model: SegmentationModel, size: tuple[int, int]) -> tuple[LayerR
 
     Computed on shapes alone: takes no memory. The multiply-adds sum to :func:`~deeplab_core.nn.count_multiply_adds`, except
     for products that are not layer's.
+
+    Raises:
+        ComputeError: TorchScript has compiled a part of the network.
     """
+    demand_layers(model, message("this model has no layers to list"))
     shapes = on_meta(model)
     rows: dict[str, LayerRow] = {}
     names = {id(module): name for name, module in shapes.named_modules()}

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from deeplab_core.errors import AtrousError, message
+from deeplab_core.errors import AtrousError, ComputeError, MessageText, message
+from deeplab_core.networks import GraphNetwork
 from deeplab_core.nn.layers import M, twin
 
 #: Arguments of an operation by name.
@@ -102,7 +103,7 @@ def _step(func: object, args: tuple[Any, ...], kwargs: Arguments, out: Any, jump
         raise AtrousError(
             message("this network has no receptive field by layer arithmetic"),
             why=message("'{operation}' joins distant positions", operation=getattr(func, "__name__", str(func))),
-            remedy=message("Measure the effective field instead: effective_radius"),
+            remedy=message("Choose a network of convolutions; in Python, effective_radius measures the field of any"),
         )
     if func in (functional.pixel_shuffle, functional.pixel_unshuffle):
         factor = _argument(args, kwargs, 1, "upscale_factor" if func is functional.pixel_shuffle else "downscale_factor", 1)
@@ -235,6 +236,31 @@ def _argument(args: tuple[Any, ...], kwargs: Arguments, position: int, name: str
     return int(max(value)) if isinstance(value, (tuple, list)) else int(value)
 
 
+def demand_layers(model: nn.Module | GraphNetwork, lacks: MessageText) -> None:
+    """Refuse a graph, and a module with parts that TorchScript has compiled: their layers can be neither counted nor watched.
+
+    Args:
+        lacks: what it has not, a clause.
+
+    Raises:
+        ComputeError: it is a graph, or a part of it is compiled.
+    """
+    if isinstance(model, GraphNetwork):
+        raise ComputeError(
+            lacks,
+            why=message(
+                "{engine} runs it as a finished graph, without layers to count and without gradients", engine=model.engine.name
+            ),
+            remedy=message("Choose a model of safetensors or PyTorch weights"),
+        )
+    if any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
+        raise ComputeError(
+            lacks,
+            why=message("TorchScript has compiled it, so that its layers can be neither counted nor watched"),
+            remedy=message("Use the module as it was before torch.jit.script or torch.jit.trace"),
+        )
+
+
 def on_meta(model: M) -> M:
     """A copy of a network for inference whose tensors are shapes on the meta device: it takes no memory and no arithmetic."""
 
@@ -304,7 +330,7 @@ def receptive_radius(model: nn.Module, side: int = 513) -> int:
         side: size of the imagined input; only resizing between feature maps depends on it, slightly.
 
     Raises:
-        AtrousError: the network joins distant positions (attention), or gives no map of features.
+        AtrousError: the network joins distant positions (attention), is compiled by TorchScript, or gives no map of features.
     """
     return math.ceil(receptive_layers(model, side)[-1].radius)
 
@@ -318,6 +344,7 @@ def receptive_layers(model: nn.Module, side: int = 513) -> list[LayerField]:
     Raises:
         AtrousError: see :func:`receptive_radius`.
     """
+    demand_layers(model, message("this model has no receptive field to show"))
     shapes = on_meta(model)
     names = {id(module): name for name, module in shapes.named_modules()}
     found: list[LayerField] = []

@@ -12,7 +12,9 @@ from safetensors.torch import save as to_bytes
 from deeplab_core import model_cards as cards
 from deeplab_core.atomic import atomic_write
 from deeplab_core.errors import WeightsError, message
+from deeplab_core.networks import GraphNetwork
 from deeplab_core.nn import SegmentationModel
+from deeplab_core.nn.module import ModuleNetwork
 from deeplab_core.records import CARD_KEY, ModelCard
 
 
@@ -29,10 +31,21 @@ def save_model(path: str | Path, model: SegmentationModel, card: ModelCard, *, h
         The card as stored, with the file's sha256 and id.
 
     Raises:
-        WeightsError: the card's catalog does not fit the network, or ``half`` would lose values.
+        WeightsError: the card's catalog does not fit the network, ``half`` would lose values, or it is no network of this
+            package.
         StorageError: the file cannot be written.
     """
     path = Path(path)
+    if isinstance(model, ModuleNetwork | GraphNetwork):  # callers without types give the latter, too
+        graph = isinstance(model, GraphNetwork)
+        raise WeightsError(
+            message("this model cannot be written as a file of weights"),
+            why=message("it is a finished graph") if graph else message("such a file does not hold the code of another program"),
+            remedy=message("Copy its file")
+            if graph
+            else message("Write it as ONNX, or save its state_dict() for its own program"),
+            path=path,
+        )
     card = replace(
         cards.settled_card(card, model.num_classes, path, inputs=model.in_channels),
         architecture=model.architecture, align_corners=model.align_corners,

@@ -17,6 +17,7 @@ from deeplab_core.learning import ClassGain, LearnOptions, LearnPair, LearnRepor
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.model_cards import settled_card
 from deeplab_core.nn import SegmentationModel
+from deeplab_core.nn.receptive import demand_layers
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation.choosing import (
@@ -113,10 +114,12 @@ def adapt(
         AtrousError: no corrected image can be used.
         StorageError: the temporary folder has no room for the features of a single image.
         WeightsError: the network cannot learn new classes.
+        ComputeError: it is a graph for another engine, or TorchScript has compiled it.
         ComputeError: the network gives numbers that are not finite.
         Cancelled: ``cancel`` returned True.
     """
     began = time.monotonic()
+    demand_layers(model, message("this model cannot learn from corrections"))
     options = options or LearnOptions()
     card = settled_card(card, model.num_classes, inputs=model.in_channels)
     plan = plan_classes(card.catalog, labels or card.catalog, pairs, options.new_classes)
