@@ -12102,6 +12102,10 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
         <translation>파일을 복사하세요</translation>
     </message>
     <message>
+        <source>this model cannot be written as ONNX</source>
+        <translation>이 모델은 ONNX로 쓸 수 없습니다</translation>
+    </message>
+    <message>
         <source>writing ONNX needs libraries that are not installed</source>
         <translation>ONNX를 쓰는 데 필요한 라이브러리가 설치되어 있지 않습니다</translation>
     </message>
@@ -14109,6 +14113,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>{engine} runs it as a finished graph, without layers to count and without gradients</source>
+        <extracomment>Operations whose output has the shape of their first input.</extracomment>
         <translation>{engine}이(가) 완성된 그래프로 실행해, 셀 층도 기울기도 없습니다</translation>
     </message>
     <message>
@@ -16403,12 +16408,19 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>&apos;{operation}&apos;이(가) 멀리 떨어진 위치를 합칩니다</translation>
     </message>
     <message>
-        <source>Measure the effective field instead: effective_radius</source>
-        <translation>대신 유효 수용 영역을 측정하세요: effective_radius</translation>
+        <source>Choose a network of convolutions; in Python, effective_radius measures the field of any</source>
+        <translation>합성곱 네트워크를 고르세요. Python에서는 effective_radius가 모든 네트워크의 유효 수용 영역을 측정합니다</translation>
+    </message>
+    <message>
+        <source>TorchScript has compiled it, so that its layers cannot be read</source>
+        <translation>TorchScript로 컴파일되어 레이어를 읽을 수 없습니다</translation>
+    </message>
+    <message>
+        <source>Use the module as it was before torch.jit.script or torch.jit.trace</source>
+        <translation>torch.jit.script나 torch.jit.trace를 적용하기 전의 모듈을 쓰세요</translation>
     </message>
     <message>
         <source>this network gives no map of features</source>
-        <extracomment>Operations whose output has the shape of their first input.</extracomment>
         <translation>이 네트워크는 특징 맵을 내지 않습니다</translation>
     </message>
     <message>
@@ -17639,6 +17651,26 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
         <translation>파일이 잘렸거나 손상되었습니다</translation>
     </message>
     <message>
+        <source>this model cannot be written as a file of weights</source>
+        <translation>이 모델은 가중치 파일로 쓸 수 없습니다</translation>
+    </message>
+    <message>
+        <source>it is a finished graph</source>
+        <translation>완성된 그래프입니다</translation>
+    </message>
+    <message>
+        <source>such a file does not hold the code of another program</source>
+        <translation>가중치 파일에는 다른 프로그램의 코드가 들어가지 않습니다</translation>
+    </message>
+    <message>
+        <source>Copy its file</source>
+        <translation>모델 파일을 복사하세요</translation>
+    </message>
+    <message>
+        <source>Write it as ONNX, or save its state_dict() for its own program</source>
+        <translation>ONNX로 쓰거나, 그 프로그램에서 쓸 state_dict()를 저장하세요</translation>
+    </message>
+    <message>
         <source>half precision cannot hold {count} tensors: {tensors}</source>
         <translation>반정밀도로 담을 수 없는 텐서가 {count}개 있습니다: {tensors}</translation>
     </message>
@@ -18437,8 +18469,12 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
         </translation>
     </message>
     <message>
-        <source>Better: images that were left out while learning gained. It is worth accepting.</source>
+        <source>this model cannot learn from corrections</source>
         <extracomment>A user&apos;s pixel against a predicted one, by strength. Adam&apos;s rate and the weight of the distance from the start, by strength. What is left of the rate where some classes have everything to learn: their rows would carry the other classes off. Share of the confident predictions elsewhere that must stay; else less of the change is taken. Multiply-adds of the trainable part&apos;s forward passes over everything, and the bounds of the steps that follow from it. What it costs decides, not the clock: the same corrections give the same model on every machine. Steps that each corrected image adds to the fewest: a single one would be learned by heart in a hundred. Parts of a view that a costly decoder runs over. Corrected images below which more of them are asked for.</extracomment>
+        <translation>이 모델은 수정한 내용에서 학습할 수 없습니다</translation>
+    </message>
+    <message>
+        <source>Better: images that were left out while learning gained. It is worth accepting.</source>
         <translation>나아짐: 학습에서 제외한 이미지의 결과가 좋아졌습니다. 받아들일 만합니다.</translation>
     </message>
     <message>
@@ -18816,6 +18852,10 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>Close other programs, then evaluate again</source>
         <translation>다른 프로그램을 닫은 다음 다시 평가하세요</translation>
+    </message>
+    <message>
+        <source>this model has no layers to list</source>
+        <translation>이 모델에는 표시할 레이어가 없습니다</translation>
     </message>
 </context>
 </TS>

@@ -24,6 +24,7 @@ from deeplab_core.errors import ExportError, message
 from deeplab_core.networks import GraphNetwork
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.exact import save_arithmetic
+from deeplab_core.nn.receptive import demand_layers
 from deeplab_core.records import CARD_KEY, ModelCard, Preprocessing
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def export_onnx(
 
     Raises:
         ExportError: ``onnx`` and ``onnxscript`` are not installed, the network cannot be traced, or the file's logits differ.
+        ComputeError: TorchScript has compiled a part of the network.
         WeightsError: the card does not fit the network.
         StorageError: the file cannot be written.
     """
@@ -118,6 +120,7 @@ def export_onnx(
             remedy=message("Copy the file"),
             path=path,
         )
+    demand_layers(model, message("this model cannot be written as ONNX"))
     _check_installed(path)
     was_training = model.training
     model.eval()

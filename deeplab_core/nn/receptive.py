@@ -237,7 +237,7 @@ def _argument(args: tuple[Any, ...], kwargs: Arguments, position: int, name: str
 
 
 def demand_layers(model: nn.Module | GraphNetwork, lacks: MessageText) -> None:
-    """Refuse a graph, and a module with parts that TorchScript has compiled: their layers can be neither counted nor watched.
+    """Refuse a graph, and a module with parts that TorchScript has compiled: their layers cannot be read.
 
     Args:
         lacks: what it has not, a clause.
@@ -256,7 +256,7 @@ def demand_layers(model: nn.Module | GraphNetwork, lacks: MessageText) -> None:
     if any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
         raise ComputeError(
             lacks,
-            why=message("TorchScript has compiled it, so that its layers can be neither counted nor watched"),
+            why=message("TorchScript has compiled it, so that its layers cannot be read"),
             remedy=message("Use the module as it was before torch.jit.script or torch.jit.trace"),
         )
 
