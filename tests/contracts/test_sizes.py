@@ -22,7 +22,6 @@ def test_no_module_is_longer_than_its_ceiling() -> None:
 
 #: Small modules with one importer that stay where they are, with the reason.
 _ALONE = {
-    "deeplab_core.nn.module": "public: any module as a network",
     "deeplab_core.correction.warm_up": "the core compiles its loops itself, whoever calls it",
     "app.ui.project.progress_dialog": "a dialog of the window, as the others",
     "app.ui.project.summary_dialog": "a dialog of the window, as the others",
