@@ -19,6 +19,8 @@ ARENAS = 2
 
 #: From how many bytes of the process on free memory is given back.
 _SPARE_BYTES = 700_000_000
+#: From how many new objects on they join the oldest ones. Fewer are looked through in less than a millisecond.
+_MANY = 2_000
 
 
 def share_arenas() -> None:
@@ -52,13 +54,17 @@ def collection_paused() -> Iterator[None]:
 
     It would walk through hundreds of thousands of objects again and again, and stop all threads meanwhile. What is new joins the
     oldest objects afterwards: the next collection of all objects looks there, and is not brought nearer by their number.
+
+    Where few were made, all stay where they are: garbage among the young ones would wait for a collection of all objects, which
+    seldom comes.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
-        gc.unfreeze()  # into the oldest generation
+        if gc.get_count()[0] > _MANY:
+            gc.freeze()
+            gc.unfreeze()  # into the oldest generation
         if enabled:
             gc.enable()

@@ -204,6 +204,7 @@ class UndoHistory(QObject):
         """The project is closed: the history goes as soon as the events that wait are handled."""
         self._trim.stop()
         self._lists.clear()
+        self._waste.clear()
         self._view = None
         self.changed.emit()
         self.deleteLater()

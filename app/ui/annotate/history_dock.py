@@ -56,12 +56,12 @@ class HistoryDock(Panel):
         """Change only the rows that differ: a stroke costs the same after many as after few."""
         view = None if self._history is None else self._history.view
         self._showing = True
+        dropped = 0 if view is None else view.dropped
         if view is not self._list:
-            self._list = view
+            self._list, self._dropped = view, dropped
             self._shown.clear()
             self._model.setStringList([""])
         steps: deque[Step] = deque() if view is None else view.steps
-        dropped = 0 if view is None else view.dropped
         gone = min(dropped - self._dropped, len(self._shown))
         self._dropped = dropped
         if gone:

@@ -62,7 +62,7 @@ class DockHeights(QObject):
     """Shares a column's height out when another tab comes to the front or the window changes, unless the user has dragged.
 
     Signals:
-        released(): the mouse has let go of the window itself, as after dragging a line between docks.
+        widened(): the user has dragged a line between columns.
 
     Args:
         window: the owner of the docks.
@@ -71,7 +71,7 @@ class DockHeights(QObject):
         wanted: by the tab in front, what the other rows want; the first tab is in front at first.
     """
 
-    released = Signal()
+    widened = Signal()
 
     def __init__(self, window: QMainWindow, docks: Mapping[str, QDockWidget], rest: str, wanted: Mapping[str, Wanted]) -> None:
         super().__init__(window)
@@ -79,6 +79,7 @@ class DockHeights(QObject):
         self._front = next(iter(wanted))
         self._dragged: dict[str, dict[str, int]] = {}
         self._given: dict[str, int] = {}
+        self._pressed: dict[str, int] = {}
         self._later = single_shot(self, 0, self.share)  # the layout is still busy with the tabs when it signals them
         window.installEventFilter(self)
         for name in docks:
@@ -114,10 +115,13 @@ class DockHeights(QObject):
         self._later.start()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """The window itself gets the mouse when a line between docks is dragged."""
-        if event.type() == QEvent.Type.MouseButtonRelease:
+        """The window itself gets the mouse when a line between docks is dragged, and where a panel has no use for a click."""
+        if event.type() == QEvent.Type.MouseButtonPress:
+            self._pressed = self._dock_widths()
+        elif event.type() == QEvent.Type.MouseButtonRelease:
             self._note_drag()
-            self.released.emit()
+            if self._dock_widths() != self._pressed:
+                self.widened.emit()
         elif event.type() in (QEvent.Type.Resize, QEvent.Type.Show):
             self._later.start()
         return super().eventFilter(watched, event)
@@ -126,6 +130,9 @@ class DockHeights(QObject):
         now = {name: self._docks[name].height() for name in self._given if self._shares(name)}
         if any(abs(height - self._given[name]) > 1 for name, height in now.items()):
             self._dragged[self._front], self._given = now, now
+
+    def _dock_widths(self) -> dict[str, int]:
+        return {name: dock.width() for name, dock in self._docks.items() if dock.isVisible()}
 
     def _want(self, name: str, column: int) -> int:
         least, share, most = self._wanted[self._front][name]

@@ -131,7 +131,7 @@ class MainWindow(QMainWindow):
         place_docks(self, self.docks, low=self._low)
         self._headers = TabHeaders(self, self.docks)
         self.heights = DockHeights(self, self.docks, "classes", HEIGHTS[self._low])
-        self.heights.released.connect(self.folding.forget_widths)
+        self.heights.widened.connect(self.folding.forget_widths)
         self.rooms = Rooms(self, self.top_bar.rooms, self.commands, context, self.folding)
         self.rooms.entered.connect(self.top_bar.show_room)
         self.rooms.entered.connect(lambda _room: self.heights.share_later())

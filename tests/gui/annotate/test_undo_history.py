@@ -390,3 +390,16 @@ def test_forgetting_an_image_drops_its_steps(history):
     assert history.steps == []
     assert history.push("nowhere", paint(document, 2), Provenance.USER) is None
     assert np.count_nonzero(document.labels != 255)
+
+
+def test_a_closed_history_holds_no_steps_that_were_still_being_freed(history):
+    """The history list keeps it until another project is open."""
+    history.open(1, document := blank(), [])
+    for seed in range(3 * undo.DROPPED_AT_ONCE):
+        draw(history, document, seed)
+    for _ in range(3 * undo.DROPPED_AT_ONCE):
+        history.undo()
+    draw(history, document, 1000)
+    assert history._waste
+    history.close()
+    assert not history._waste

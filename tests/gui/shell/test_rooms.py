@@ -262,6 +262,38 @@ def test_a_room_without_room_for_the_panels_gives_them_their_width_back(studio: 
     studio.qtbot.waitUntil(back)
 
 
+def drag(studio: Studio, start: QPoint, end: QPoint) -> None:
+    """Drag a line of the window itself."""
+    window = studio.window
+    studio.qtbot.mousePress(window, Qt.MouseButton.LeftButton, pos=start)
+    for place in ((start + end) / 2, end):
+        studio.qtbot.mouseMove(window, place)
+        studio.settle()
+    studio.qtbot.mouseRelease(window, Qt.MouseButton.LeftButton, pos=end)
+    studio.settle()
+
+
+def test_only_a_drag_of_a_column_makes_the_window_forget_its_widths(studio: Studio, folder):
+    """A click on a place that has no use for clicks came to the window, which took it for the end of a drag."""
+    studio.start_model()
+    studio.open(folder)
+    window = studio.window
+    window.resize(1400, 900)
+    window.reset_layout()
+    studio.settle()
+    enter(studio, Room.ERRORS)
+    noted = dict(window.folding._widths)
+    assert noted == {"images": window.images.width(), "classes": window.classes.width()}
+    studio.qtbot.mouseClick(window.stack.currentWidget(), Qt.MouseButton.LeftButton, pos=QPoint(5, 5))
+    assert window.folding._widths == noted
+    line = QPoint(window.classes.x() - 2, window.classes.geometry().center().y())
+    drag(studio, line, line - QPoint(40, 0))
+    assert window.classes.width() > noted["classes"]
+    assert window.folding._widths == {}
+    enter(studio, Room.ANNOTATE)
+    assert window.classes.width() > noted["classes"]
+
+
 def compare_on_a_low_screen(studio: Studio, folder: Path, width: int, height: int) -> tuple[MainWindow, CompareDock]:
     """The room of the comparison in a window of so many px, laid out for a low screen."""
     studio.start_model()

@@ -1,12 +1,14 @@
-"""Threads share arenas of glibc: counted by glibc itself, in a process of its own."""
+"""Threads share arenas of glibc, as it counts itself in a process of its own; objects after a pause of the collector."""
 
+import gc
 import platform
 import subprocess
 import sys
+import weakref
 
 import pytest
 
-from app.services.allocator import ARENAS
+from app.services.allocator import ARENAS, collection_paused
 
 #: Sixteen threads that hold memory at the same time; glibc's own report of its arenas ends the output.
 _PROGRAM = """
@@ -37,3 +39,28 @@ def arenas(how: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs Linux with glibc, whose arenas they are")
 def test_threads_share_arenas():
     assert arenas("shared") <= ARENAS < arenas("own")
+
+
+def test_garbage_of_a_short_pause_is_found_among_young_objects():
+    """Each pause, also one around three rows, moved all young objects to the oldest: their garbage stayed for long."""
+
+    class Ring:
+        pass
+
+    gc.collect(1)
+    ring = Ring()
+    ring.own, gone = ring, weakref.ref(ring)
+    with collection_paused():
+        del ring
+    gc.collect(1)
+    assert gone() is None
+    assert gc.isenabled()
+
+
+def test_many_objects_of_a_pause_join_the_oldest():
+    with collection_paused():
+        made = [[number] for number in range(20_000)]
+        assert not gc.isenabled()
+    kept = {id(one) for one in gc.get_objects(generation=2)}
+    assert all(id(one) in kept for one in made)
+    assert gc.get_freeze_count() == 0
