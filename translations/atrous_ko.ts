@@ -4122,6 +4122,10 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>엔진 OpenVINO</translation>
     </message>
     <message>
+        <source>engine AMX</source>
+        <translation>엔진 AMX</translation>
+    </message>
+    <message>
         <source>the project has no class {name} any more</source>
         <extracomment>Beginning of the settings that name the models of which a project has seen predictions.</extracomment>
         <translation>프로젝트에 {name} 클래스가 더 이상 없습니다</translation>
@@ -7233,6 +7237,10 @@ ground truth ↓</source>
     <message>
         <source>Adapt the model to your corrections; compare before and after, then decide</source>
         <translation>모델을 수정한 내용에 적응시킵니다. 전후를 비교한 뒤 결정하세요</translation>
+    </message>
+    <message>
+        <source>AMX</source>
+        <translation>AMX</translation>
     </message>
     <message>
         <source>Inference options</source>

@@ -165,7 +165,7 @@ engine_option = click.option(
     **engine_kind,
     default="torch",
     show_default=True,
-    help="What runs the network: torch, on the CPU an engine of the extras, on a GPU CUDA graphs, or the fastest (auto).",
+    help="What runs the network: torch, on the CPU another engine, on a GPU CUDA graphs, or the fastest (auto).",
 )
 
 

@@ -81,7 +81,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
     "--engine",
     **engine_kind,
     default=None,
-    help="What runs the network: torch, on the CPU an engine of the extras, on a GPU CUDA graphs, or the fastest (auto) "
+    help="What runs the network: torch, on the CPU another engine, on a GPU CUDA graphs, or the fastest (auto) "
     "[default: torch; with --resume that of the earlier run].",
 )
 @click.option(

@@ -156,7 +156,7 @@ def _settled(
     engine = asked_engine(asked, known, str(results), predictor.model, 1)
     if engine == "auto" and apart and (run.overwrite or not results.local):
         raise click.UsageError(
-            "shares that do not see each other need one engine: choose --engine torch, onnx or openvino "
+            "shares that do not see each other need one engine: choose --engine torch, onnx, openvino or amx "
             "(auto goes with a new local folder)"
         )
     predictor.options = replace(predictor.options, engine=engine)

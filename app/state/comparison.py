@@ -17,7 +17,7 @@ from deeplab_core.analysis.record import CLASSES, CONFUSION, ImageAnalysis
 from deeplab_core.analysis.verdicts import FEWEST_IMAGES, needed_draws
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap
-from deeplab_core.records import ModelCard, PredictOptions, TrimapBand
+from deeplab_core.records import EngineChoice, ModelCard, PredictOptions, TrimapBand
 from deeplab_core.refine.parameters import preset
 
 #: As many models are shown side by side; the panes call them by these letters.
@@ -45,9 +45,10 @@ VARIANTS: dict[str, str] = {
     "threshold:0.7": mark("threshold 0.7"),
     "engine:onnx": mark("engine ONNX Runtime"),
     "engine:openvino": mark("engine OpenVINO"),
+    "engine:amx": mark("engine AMX"),
 }
 #: What an engine needs to be installed.
-ENGINE_PACKAGES = {"engine:onnx": "onnxruntime", "engine:openvino": "openvino"}
+ENGINE_PACKAGES = {"engine:onnx": "onnxruntime", "engine:openvino": "openvino", "engine:amx": "numba"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,9 @@ def kind_of(part: str) -> str:
     return "os" if part.startswith("os") else part.partition(":")[0]
 
 
+_ENGINES: dict[str, EngineChoice] = {"onnx": "onnx", "openvino": "openvino", "amx": "amx"}
+
+
 def _changed(wanted: PredictOptions, part: str) -> PredictOptions:
     name, _, value = part.partition(":")
     if name == "flip":
@@ -110,7 +114,7 @@ def _changed(wanted: PredictOptions, part: str) -> PredictOptions:
     if name == "threshold":
         return replace(wanted, threshold=float(value))
     if name == "engine":
-        return replace(wanted, engine="onnx" if value == "onnx" else "openvino")
+        return replace(wanted, engine=_ENGINES[value])
     return replace(wanted, output_stride=int(name[2:]))
 
 

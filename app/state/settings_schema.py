@@ -276,7 +276,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(key="model.scales", default="1"),
     Setting(key="model.flip", default=False),
     Setting(key="model.threshold", default=0.0, low=0.0, high=1.0),
-    Setting(key="model.engine", default="torch", choices=tuple((name, name) for name in ("torch", "auto", "onnx", "openvino"))),
+    Setting(
+        key="model.engine",
+        default="torch",
+        choices=tuple((name, name) for name in ("torch", "auto", "onnx", "openvino", "amx")),
+    ),
     Setting(key="model.precision", default="auto", choices=tuple((name, name) for name in ("auto", "fp32", "bf16", "fp16"))),
     Setting(key="compare.models", default=[]),
     Setting(key="compare.files", default=[]),

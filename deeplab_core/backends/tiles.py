@@ -171,7 +171,7 @@ class TileConv(nn.Module):
         conv, limits = self.conv, self.limits
         rate = conv.dilation[0]
         pitch = width + rate
-        positions = (height + 2 * rate) * pitch + rate + 2 * BLOCK
+        positions = (height + 2 * rate) * pitch + 2 * rate + 2 * BLOCK  # the last block reads on behind the map
         blocks, outputs = -(-conv.in_channels // BLOCK), -(-conv.out_channels // BLOCK)
         chunk = max(1, _NEAR // ((_POSITIONS + 2 * rate * pitch) * BLOCK * 4))
         high = self._workspace.give("high", blocks * positions * BLOCK, np.uint16)

@@ -22,6 +22,7 @@ from deeplab_core.errors import AtrousError, ComputeError
 from deeplab_core.inference.device import PrecisionName, processor
 from deeplab_core.inference.memory import is_out_of_memory
 from deeplab_core.inference.network import ChosenEngine
+from deeplab_core.kernels.compiled import multiplies_tiles
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.reading import json_text, read_json
 from deeplab_core.records import EngineChoice
@@ -216,7 +217,8 @@ class EngineChooser:
         """Machine, versions, network, stride and size class: everything that a trial depends on."""
         versions = [f"{name} {installed_version(name) or '-'}" for name in ("torch", *PACKAGES.values())]
         parts = [
-            processor(), f"{torch.get_num_threads()} threads", f"atrous {__version__}", *versions, self._identity,
+            processor(), *(["tiles"] if multiplies_tiles() else []), f"{torch.get_num_threads()} threads",
+            f"atrous {__version__}", *versions, self._identity,
             f"stride {self._model.output_stride}", precision, f"{size_class(size)} px", asked, *([] if on == "cpu" else [on]),
         ]  # fmt: skip
         return " | ".join(parts)

@@ -1,7 +1,8 @@
 """Compiled loops of convolutions in float32 by tiles of bf16 (AMX): each number is the sum of two bf16 numbers.
 
 ``x = high + low`` and ``w = high + low`` with 16 bits together; a product is ``high * high + high * low + low * high``, summed
-in float32. What is left out, ``low * low`` and the parts beyond 16 bits, is some 2^-17 of a product.
+in float32. What is left out, ``low * low`` and the parts beyond 16 bits, is some 2^-17 of a product. NaN gives NaN, and so does
+infinity, which has no halves.
 
 Layouts. Inputs: (blocks of 32 channels, positions, 32) uint16, high and low apart, so that 16 positions in a row are one tile at
 any offset. Weights: (blocks of 32 output channels, taps, blocks of 32 input channels, high and low, 2 halves of 16 outputs, 16
@@ -22,6 +23,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config as _config
 from numba import types
 from numba.core import cgutils as _cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic as _make_intrinsic
 from numpy.typing import NDArray
 
@@ -36,6 +38,8 @@ intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = _make_intrinsic(
 BLOCK = 32
 #: Numbers of a block of sums, and of the weights of a block of inputs and outputs.
 _SUMS, _WEIGHTS = BLOCK * BLOCK, 2 * BLOCK * BLOCK
+#: Bits of the least number that would be rounded to infinity, and of infinity; NaN in bf16.
+_LARGE, _INFINITE, _NO_NUMBER = 0x7F7F8000, 0x7F800000, 0x7FC0
 
 _BYTE, _WORD, _LONG, _QUAD, _FLOAT = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
 
@@ -68,9 +72,13 @@ def _constant(value: int, count: int) -> Any:
 
 
 def _rounded(builder: Any, bits: Any, count: int) -> Any:
-    """Upper halves of float32 bits, rounded to the nearest, ties to even."""
-    odd = builder.and_(builder.lshr(bits, _constant(16, count)), _constant(1, count))
-    return builder.lshr(builder.add(builder.add(bits, _constant(0x7FFF, count)), odd), _constant(16, count))
+    """Upper halves of float32 bits, rounded as :func:`_nearest` does."""
+    cut = builder.lshr(bits, _constant(16, count))
+    odd = builder.and_(cut, _constant(1, count))
+    near = builder.lshr(builder.add(builder.add(bits, _constant(0x7FFF, count)), odd), _constant(16, count))
+    size = builder.and_(bits, _constant(0x7FFFFFFF, count))
+    kept = builder.select(builder.icmp_unsigned(">", size, _constant(_INFINITE, count)), _constant(_NO_NUMBER, count), cut)
+    return builder.select(builder.icmp_unsigned("<", size, _constant(_LARGE, count)), near, kept)
 
 
 @intrinsic
@@ -266,6 +274,8 @@ def products(tiles: bool) -> Callable[..., Any]:
 def _tile_products() -> Callable[..., Any]:
     if config.CPU_NAME or config.CPU_FEATURES or config.DISABLE_JIT:  # LLVM ends the process
         raise RuntimeError("numba writes no code for this processor")
+    if not {"+amx-tile", "+amx-bf16"} <= set(get_host_cpu_features().split(",")):
+        raise RuntimeError("numba's LLVM knows no tiles of this processor")
 
     @compile_loop
     def by_tiles(
@@ -415,6 +425,10 @@ def pack(weight: Floats) -> Halves:
 
 
 def _nearest(values: Floats) -> Halves:
+    """Upper halves, rounded to the nearest, ties to even. Numbers that would become infinite are cut off; NaN stays NaN."""
     bits = np.ascontiguousarray(values).view(np.uint32)
-    rounded: Halves = ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
-    return rounded
+    cut, size = bits >> np.uint32(16), bits & np.uint32(0x7FFFFFFF)
+    near = (bits + np.uint32(0x7FFF) + (cut & np.uint32(1))) >> np.uint32(16)
+    rounded = np.where(size < _LARGE, near, np.where(size > _INFINITE, np.uint32(_NO_NUMBER), cut))
+    halves: Halves = rounded.astype(np.uint16)
+    return halves

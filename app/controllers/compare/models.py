@@ -19,6 +19,8 @@ from app.state.comparison import ENGINE_PACKAGES, LETTERS, VARIANTS, ComparedMod
 from app.text import error_sentences, tr
 from app.worker.messages import Inspected, InspectModel
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
+from deeplab_core.flavour import has_torch
+from deeplab_core.kernels.compiled import multiplies_tiles
 from deeplab_core.records import ModelCard
 
 
@@ -99,7 +101,7 @@ class ComparedModels(QObject):
         """Settings that a model can be tried with: the chosen one on top of its own, or else the first that takes part.
 
         Left out are output strides that the network lacks, or that are its own, thresholds of networks of several channels,
-        engines that are not installed, and what takes part already.
+        engines that are not installed or not possible here, and what takes part already.
         """
         model = next((model for model in self.models if model.setting == of), self.models[0] if self.models else None)
         if model is None or model.card is None:
@@ -109,7 +111,8 @@ class ComparedModels(QObject):
 
         def possible(part: str) -> bool:
             if part in ENGINE_PACKAGES:
-                return find_spec(ENGINE_PACKAGES[part]) is not None
+                here = {"engine:onnx": True, "engine:amx": has_torch() and multiplies_tiles()}.get(part, has_torch())
+                return here and find_spec(ENGINE_PACKAGES[part]) is not None
             kind = kind_of(part)
             if kind == "threshold":
                 return card.threshold is not None and part != f"threshold:{card.threshold:g}"

@@ -28,6 +28,7 @@ from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
 from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
 from deeplab_core.flavour import has_torch
+from deeplab_core.kernels.compiled import multiplies_tiles
 
 _SCALES = (("1", "1"), ("0.75 1 1.25", mark("3 scales")), ("0.5 0.75 1 1.25 1.5 1.75", mark("6 scales")))
 _NO_MODEL = mark(
@@ -37,7 +38,13 @@ _NO_MODEL = mark(
 _OPEN, _GET = mark("Open a model file…"), mark("Get a model…")
 _LEARN = mark("Adapt the model to your corrections; compare before and after, then decide")
 _PRECISIONS = (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
-_ENGINES = (("torch", "torch"), ("auto", mark("fastest")), ("onnx", mark("ONNX Runtime")), ("openvino", mark("OpenVINO")))
+_ENGINES = (
+    ("torch", "torch"),
+    ("auto", mark("fastest")),
+    ("onnx", mark("ONNX Runtime")),
+    ("openvino", mark("OpenVINO")),
+    ("amx", mark("AMX")),
+)
 
 #: Role of the line about a model in the opened list; the closed box shows the title only.
 _LINE = Qt.ItemDataRole.UserRole + 1
@@ -73,8 +80,13 @@ def _is_separator(index: QModelIndex | QPersistentModelIndex) -> bool:
 
 
 def _engines(chosen: str) -> list[tuple[str, str]]:
-    """Setting and name of each engine. Without PyTorch, ONNX Runtime computes, whatever was chosen with it."""
-    return [(key, tr(text)) for key, text in _ENGINES] if has_torch() else [(chosen, tr("ONNX Runtime"))]
+    """Setting and name of each engine. Without PyTorch, ONNX Runtime computes, whatever was chosen with it.
+
+    AMX cannot be installed: it is shown where the processor has it.
+    """
+    if not has_torch():
+        return [(chosen, tr("ONNX Runtime"))]
+    return [(key, tr(text)) for key, text in _ENGINES if key != "amx" or key == chosen or multiplies_tiles()]
 
 
 class ModelDock(Panel):

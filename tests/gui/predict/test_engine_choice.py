@@ -9,14 +9,18 @@ from app.actions.context import ContextKeys
 from app.actions.keymap import Keymap
 from app.actions.spec import Group
 from app.actions.table import ACTIONS
+from app.state.comparison import ModelSetting
+from app.state.settings_schema import BY_KEY
 from app.ui.predict.model_dock import ModelDock
 from app.ui.shell.action_builder import ActionBuilder
 from app.ui.shell.theme import load_theme
 from app.viewmodels.predict.model_view import RunSettings
+from deeplab_core.records import PredictOptions
 
 
-@pytest.mark.parametrize("engine", ["auto", "onnx", "openvino"])
-def test_the_chosen_engine_is_what_is_asked_for(qtbot, engine: str) -> None:
+@pytest.mark.parametrize("engine", ["auto", "onnx", "openvino", "amx"])
+def test_the_chosen_engine_is_what_is_asked_for(qtbot, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    monkeypatch.setattr("app.ui.predict.model_dock.multiplies_tiles", lambda: True)
     dock = ModelDock()
     qtbot.addWidget(dock)
     chosen: list[RunSettings] = []
@@ -31,6 +35,22 @@ def test_the_chosen_engine_is_what_is_asked_for(qtbot, engine: str) -> None:
     assert options.cache_key() != RunSettings().options().cache_key()
     dock.show_run_settings(chosen[0], (16,), [("auto", "auto")])
     assert dock.engine.currentData() == engine
+
+
+def test_amx_is_offered_where_the_processor_has_it_or_it_is_chosen(qtbot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The panel did not know the engine."""
+    monkeypatch.setattr("app.ui.predict.model_dock.multiplies_tiles", lambda: False)
+    assert BY_KEY["model.engine"].check("amx") == "amx"
+    dock = ModelDock()
+    qtbot.addWidget(dock)
+    for engine, row in (("torch", -1), ("amx", 4)):
+        dock.show_run_settings(RunSettings(engine=engine), (16,), [("auto", "auto")])
+        assert dock.engine.findData("amx") == row
+        assert dock.engine.currentData() == engine
+    assert dock.engine.currentText() == "AMX"
+    compared = ModelSetting.of("net.safetensors\tengine:amx")
+    assert compared.words == "engine AMX"
+    assert compared.apply(PredictOptions()).engine == "amx"
 
 
 def test_without_torch_onnx_runtime_is_the_engine(qtbot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +17,7 @@ from deeplab_core.backends import OwnGraph, load_own_graph
 from deeplab_core.errors import MissingPackage
 from deeplab_core.inference import PredictOptions, Predictor
 from deeplab_core.inference.variants import parse_variant
+from deeplab_core.nn import create_model
 from deeplab_core.records import EngineChoice
 from deeplab_core.refine.dense_crf import choose_engine
 from deeplab_core.weights.files import read_own_weights
@@ -61,7 +63,16 @@ def test_onnx_runtime_goes_on_with_its_own_run_without_torch(monkeypatch: pytest
     assert asked_engine("auto", None, tmp_path, model, 4) == "onnx"
 
 
-@pytest.mark.parametrize("engine", ["torch", "openvino", "cuda-graph"])
+def test_a_run_by_amx_goes_on_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = create_model("deeplabv3plus", backbone="mobilenet_v2", num_classes=2)
+    monkeypatch.setattr("deeplab_core.backends.engines.multiplies_tiles", lambda: True)
+    assert asked_engine(None, "amx", tmp_path, model, 1) == "amx"
+    monkeypatch.setattr("deeplab_core.backends.engines.multiplies_tiles", lambda: False)
+    with pytest.raises(click.UsageError, match="amx computed, which this computer cannot; choose another folder"):
+        asked_engine(None, "amx", tmp_path, model, 1)
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino", "amx", "cuda-graph"])
 @pytest.mark.parametrize("command", ["predict", "rank", "refine"])
 def test_an_engine_that_is_named_is_refused_without_torch(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, engine: str

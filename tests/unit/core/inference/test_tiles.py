@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from deeplab_core.backends import tiles as backend
 from deeplab_core.backends.compiled import CompiledNetwork
 from deeplab_core.backends.tiles import TileConv, TileGraph
 from deeplab_core.errors import ComputeError
-from deeplab_core.inference import PredictOptions, Predictor, prepare_for_inference
+from deeplab_core.inference import PredictOptions, Predictor, engine_trial, prepare_for_inference
 from deeplab_core.kernels import compiled as loops
+from deeplab_core.kernels import tiles as kernels
 from deeplab_core.kernels.compiled import multiplies_tiles
 from deeplab_core.nn import create_model
 from tests.unit.core.inference.networks import TinyNet, card, photograph
@@ -82,13 +84,63 @@ def test_threads_give_the_same_bits(tiles: bool, kernel: int) -> None:
         assert torch.equal(made(conv, tiles, threads=3)(x), made(conv, tiles)(x))
 
 
-def test_what_is_not_a_number_stays_so(tiles: bool) -> None:
+@pytest.mark.parametrize("bits", [0x7FC00000, 0x7FFFFFFF, -1, 0x7F800001, 0x7F800000])
+def test_what_is_not_a_number_stays_so(tiles: bool, bits: int) -> None:
+    """Rounding carried NaN of all bits to zero. Infinity has no halves: it gives NaN."""
     x = numbers(1, 32, 10, 10)
-    x[0, 3, 4, 5] = np.nan
+    x[0, 3, 4, 5] = torch.tensor(bits, dtype=torch.int32).view(torch.float32)
     with torch.inference_mode():
         got = made(nn.Conv2d(32, 32, 1), tiles, limits=(0.0, 6.0))(x)
     assert got[0, :, 4, 5].isnan().all()
     assert int(got.isnan().sum()) == 32
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_largest_numbers_of_float32_have_halves(tiles: bool, sign: float) -> None:
+    """Rounding made them infinite, and the rest minus infinity."""
+    conv, most = nn.Conv2d(32, 32, 1, bias=False), sign * float(np.finfo(np.float32).max)
+    with torch.inference_mode():
+        conv.weight.mul_(1e-3)
+        large, ones = torch.full((1, 32, 9, 9), most), torch.full((1, 32, 9, 9), 1e-3)
+        expected = conv(large.double().float())
+        torch.testing.assert_close(made(conv, tiles)(large), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+        conv.weight.fill_(most)
+        torch.testing.assert_close(made(conv, tiles)(ones), conv(ones), rtol=1e-4, atol=0.0)
+
+
+def test_a_rate_beyond_the_map(tiles: bool) -> None:
+    """The last block read behind the memory, or found too little."""
+    conv, x = nn.Conv2d(33, 47, 3, padding=100, dilation=100), numbers(1, 33, 10, 7)
+    with torch.inference_mode():
+        torch.testing.assert_close(made(conv, tiles)(x), conv(x), rtol=0.0, atol=1e-4)
+
+
+def test_images_side_by_side_share_a_graph(tiles: bool) -> None:
+    model = prepare_for_inference(lively(create_model("deeplabv3plus", num_classes=3, **FORMS["basic"])))
+    graph = TileGraph(model, 2, tiles=tiles)
+    inputs = [{"image": numbers(1, 3, 97 + 16 * number, 129, seed=number).numpy()} for number in range(4)]
+    expected = [graph.run(given) for given in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            for got, alone in zip(pool.map(graph.run, inputs), expected, strict=True):
+                assert np.array_equal(got, alone)
+
+
+def test_llvm_that_knows_no_tiles_is_not_asked_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would end the process."""
+    monkeypatch.setattr(kernels, "get_host_cpu_features", lambda: "+avx512f,-amx-bf16,-amx-tile")
+    with pytest.raises(RuntimeError, match="no tiles"):
+        kernels._tile_products()
+
+
+def test_machine_code_is_kept_for_one_set_of_features() -> None:
+    """A cache that machines share must not give one without tiles the code of one with them."""
+    from numba.core.registry import cpu_target
+
+    from deeplab_core.kernels.tiles import split
+
+    key = split._cache._index_key((), cpu_target.target_context.codegen())
+    assert kernels.get_host_cpu_features() in key[1]
 
 
 @pytest.mark.parametrize("conv", [
@@ -205,6 +257,16 @@ def test_an_engine_that_is_not_possible_says_so(monkeypatch: pytest.MonkeyPatch)
     assert "amx" not in engines.installed_engines()
     got = Predictor(TinyNet(), card(), device="cpu")(photograph(64, 64), options=PredictOptions(engine="amx"))
     assert any("amx is not used" in note and "no AMX" in note for note in got.report.notes)
+
+
+def test_a_trial_counts_where_tiles_are_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache folder that computers share named amx for one of the same processor that does not allow it."""
+    chooser = engine_trial.EngineChooser(prepare_for_inference(TinyNet()), "ab" * 32, engine_trial.TrialRecord())
+    keys = set()
+    for possible in (False, True):
+        monkeypatch.setattr(engine_trial, "multiplies_tiles", lambda possible=possible: possible)
+        keys.add(chooser._key("auto", "fp32", (64, 64), "cpu"))
+    assert len(keys) == 2
 
 
 @pytest.mark.usefixtures("possible")
