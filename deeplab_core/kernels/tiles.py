@@ -23,7 +23,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config as _config
 from numba import types
 from numba.core import cgutils as _cgutils
-from numba.core.codegen import get_host_cpu_features
+from numba.core.codegen import get_host_cpu_features as _features
 from numba.extending import intrinsic as _make_intrinsic
 from numpy.typing import NDArray
 
@@ -32,6 +32,7 @@ from deeplab_core.kernels.compiled import compile_loop
 Halves = NDArray[np.uint16]
 Floats = NDArray[np.float32]
 config: Any = _config
+get_host_cpu_features: Callable[[], str] = _features
 cgutils: Any = _cgutils
 intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = _make_intrinsic(prefer_literal=True)
 #: Channels of a block, and positions of a block of sums.
