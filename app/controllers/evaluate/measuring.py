@@ -199,8 +199,7 @@ class Measuring(QObject):
 
     def inspect_apart(self) -> InspectApart:
         """What inspects one large image of the open project; it ends when that is left."""
-        apart = InspectApart()
-        self._aparts.add(apart)
+        self._aparts.add(apart := InspectApart())
         return apart
 
     # -- following -------------------------------------------------------------------------------------------------------
@@ -350,8 +349,11 @@ class Measuring(QObject):
         )  # fmt: skip
         try:
             found = yield from background(measurement.run, apart.stop)
-        except GeneratorExit:  # the job was left, or stopped; a failure is for _fail
+        except GeneratorExit:  # the job was left, or stopped, which is no reason to do without a score; a failure is for _fail
             self._visited.pop(image, None)
+            score = _Request(request.parts & Part.SCORE)
+            if score.parts and project is self._session.project and not self._overtaken(image, score):
+                self._due[image] = score
             raise
         self._visited.pop(image, None)
         if not self._overtaken(image, request):

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QAbstractScrollArea, QLabel, QPushButton, QTableVi
 
 from app.services.jobs import JobRegistry, JobState
 from app.services.notifications import Severity
+from app.state.measurement import Part
 from app.state.tools import Tool
 from app.ui.common.panel import Page
 from app.ui.evaluate.presenter import EvaluationPresenter
@@ -280,6 +281,28 @@ def test_stop_ends_a_large_image_that_is_inspected_apart(studio: Studio, never_a
     studio.settle()
     assert len(never_answers) == 1, "the second image waited for the first one, and did not begin"
     assert all(message.severity is Severity.INFO for message in studio.program.notifier.messages)
+
+
+def test_stop_does_not_lose_the_score_of_a_large_image(studio: Studio, never_answers, tmp_path, monkeypatch):
+    """What was to be measured with its errors was forgotten with them."""
+    monkeypatch.setattr("app.state.measurement.LARGE_PX", 100)
+    studio.start_model()
+    studio.open(make_folder(tmp_path / "set", count=2))
+    studio.window.model.run_folder.click()
+    studio.wait(lambda: "Folder run finished" in studio.titles())
+    studio.settle()
+    measuring = studio.program.measuring
+    studio.wait(lambda: not measuring._due and measuring._job is None)
+    other = next(record.id for record in studio.program.session.project.images if record.id != studio.image.id)
+    heard: list[tuple[int, Part]] = []
+    measuring.measured.connect(lambda image, parts, _found: heard.append((image, parts)))
+    measuring.ask(other, Part.SCORE | Part.ERRORS)
+    studio.wait(lambda: never_answers)
+    measuring._job.cancel()
+    studio.wait(lambda: measuring._job is None)
+    assert heard == []
+    measuring.begin()
+    studio.wait(lambda: heard == [(other, Part.SCORE)])
 
 
 def test_closing_does_not_wait_for_a_large_image_that_is_inspected_apart(studio: Studio, never_answers, tmp_path, monkeypatch):
