@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QModelIndex, QStringListModel, Qt, QTimer, Slot
 from PySide6.QtWidgets import QAbstractItemView, QListView
 
-from app.services.undo import Step, StepList, UndoHistory
 from app.text import share_text, tr
 from app.ui.common.panel import Panel, toned
+
+if TYPE_CHECKING:  # numpy comes after the first frame
+    from app.services.undo import Step, StepList, UndoHistory
 
 
 class HistoryDock(Panel):
