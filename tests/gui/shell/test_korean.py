@@ -61,7 +61,7 @@ NAMES = set(
         note class chair sofa Stripes sha256 VGG authors evaluation scripts SetupEnv glare reason blurred minutes
         for images segmentation mask gtFine gtCoarse AnyLabeling parquet json
         Ctrl Shift Alt Enter Esc Tab Space Backspace Delete Home End Left Right Up Down PgUp PgDown Ins Del Return
-        F1 F2 F5 F6 F10 F11 MB GB OpenVINO Runtime
+        F1 F2 F5 F6 F10 F11 MB GB OpenVINO AMX Runtime
         """,
     )
 )
