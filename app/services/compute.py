@@ -100,6 +100,7 @@ class ComputeClient(ComputeService):
         self._target = target
         self._entries: dict[int, _Entry] = {}
         self._life: _Generation | None = None
+        self._links: list[WorkerLink] = []  # whose threads may be running
         self._lives = 0
         self._deaths: list[float] = []
         self._model: LoadModel | None = None
@@ -155,13 +156,12 @@ class ComputeClient(ComputeService):
         self._entries.clear()
         self._calls.clear()
         life, self._life = self._life, None
-        if life is None:
-            return
-        if life.ready and not life.heart.silent:
+        if life is not None and life.ready and not life.heart.silent:
             life.link.send(Shutdown())
-        else:  # busy importing, or hung; it would read Shutdown much later
+        elif life is not None:  # busy importing, or hung; it would read Shutdown much later
             life.link.kill()
-        life.link.join(STOP_PATIENCE)
+        for link in self._links:  # also of what was given up: its thread must not be the last that knows this object
+            link.join(STOP_PATIENCE)
 
     def cancel(self, request_id: int) -> None:
         if request_id in self._entries:
@@ -203,6 +203,7 @@ class ComputeClient(ComputeService):
             on_end=lambda reason: self._relay(self._ended, number, reason),
             target=self._target,
         )
+        self._links = [*(known for known in self._links if known.running), link]
         self._life = _Generation(number, link)
         self._patience.start()
         self._pulse.start()

@@ -58,6 +58,11 @@ class WorkerLink:
         process = self._process
         return None if process is None else process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the link's thread still waits for the process."""
+        return self._reader.is_alive()
+
     def start(self) -> None:
         """Start the process on the link's thread."""
         self._reader.start()
