@@ -36,7 +36,7 @@ def test_a_worker_whose_imports_fail_says_why_at_once(
         assert len(crashes) == 1
     finally:
         client.stop()
-    assert not any(link.running for link in client._links), "a thread that ends later would delete Qt's object beside the window's thread"
+    assert not any(link.running for link in client._links), "its thread would delete a Qt object"
 
 
 @pytest.mark.parametrize("kind", ["libGL", "numpy", "abi"])
