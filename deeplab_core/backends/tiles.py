@@ -24,7 +24,7 @@ from deeplab_core.kernels.compiled import multiplies_tiles
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.backbones.resnet import ResidualUnit, ResNet
 from deeplab_core.nn.exact import ConvOverUpsampled
-from deeplab_core.nn.layers import ConvNormAct, twin
+from deeplab_core.nn.layers import ConvNormAct, folded, twin
 from deeplab_core.nn.models.deeplab import ASPP, Decoder
 
 if TYPE_CHECKING:
@@ -331,17 +331,10 @@ def _fold(parent: nn.Module, convolution: str, norm: str) -> None:
     normal: nn.BatchNorm2d = getattr(parent, norm)
     if normal.running_mean is None or normal.running_var is None:
         return
-    gain = torch.rsqrt(normal.running_var.double() + normal.eps)
-    shift = -normal.running_mean.double() * gain
-    if normal.affine:
-        gain, shift = gain * normal.weight.double(), shift * normal.weight.double() + normal.bias.double()
-    if layer.bias is not None:
-        shift = shift + layer.bias.double() * gain
-    folded = copy.copy(layer)
-    folded._parameters = dict(layer._parameters)  # the network's own keeps its weights
-    folded.weight = nn.Parameter((layer.weight.double() * gain[:, None, None, None]).float(), requires_grad=False)
-    folded.bias = nn.Parameter(shift.float(), requires_grad=False)
-    setattr(parent, convolution, folded)
+    own = copy.copy(layer)
+    own._parameters = dict(layer._parameters)  # the network's own keeps its weights
+    own.weight, own.bias = folded(layer, normal)
+    setattr(parent, convolution, own)
     setattr(parent, norm, nn.Identity())
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from deeplab_core.networks import ComputeDevice
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.exact import can_save_arithmetic, save_arithmetic
+from deeplab_core.nn.layers import folded
 
 M = TypeVar("M", bound=SegmentationModel)
 
@@ -141,17 +142,5 @@ def _observe(model: SegmentationModel, probe: Tensor) -> tuple[list[_Pair], Tens
 
 
 def _fold(pair: _Pair) -> None:
-    """Fold in float64, so that the only rounding is that of the stored float32 weight."""
-    conv, norm = pair.conv, pair.norm
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    gain = torch.rsqrt(norm.running_var.double() + norm.eps)
-    shift = -norm.running_mean.double() * gain
-    if norm.affine:
-        gain, shift = gain * norm.weight.double(), shift * norm.weight.double() + norm.bias.double()
-    if conv.bias is not None:
-        shift = shift + conv.bias.double() * gain
-    weight = conv.weight.double() * gain[:, None, None, None]
-    conv.weight = nn.Parameter(weight.to(conv.weight.dtype), requires_grad=False)
-    conv.bias = nn.Parameter(shift.to(conv.weight.dtype), requires_grad=False)
+    pair.conv.weight, pair.conv.bias = folded(pair.conv, pair.norm)
     setattr(pair.norm_parent, pair.norm_name, nn.Identity())

@@ -63,6 +63,24 @@ def upsampling_matrix(length: int, target: int, align_corners: bool) -> Tensor:
     return resize(identity, (target, 1), align_corners)[0, :, :, 0].t() if length != target else torch.eye(length)
 
 
+def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[nn.Parameter, nn.Parameter]:
+    """Weight and bias of a convolution that computes the batch norm behind it, too.
+
+    Computed in float64, so that the only rounding is that of the stored numbers, which have the weight's dtype.
+    """
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    gain = torch.rsqrt(norm.running_var.double() + norm.eps)
+    shift = -norm.running_mean.double() * gain
+    if norm.affine:
+        gain, shift = gain * norm.weight.double(), shift * norm.weight.double() + norm.bias.double()
+    if conv.bias is not None:
+        shift = shift + conv.bias.double() * gain
+    weight = conv.weight.double() * gain[:, None, None, None]
+    dtype = conv.weight.dtype
+    return nn.Parameter(weight.to(dtype), requires_grad=False), nn.Parameter(shift.to(dtype), requires_grad=False)
+
+
 def twin(model: M, tensor: Callable[[Tensor], Tensor]) -> M:
     """A copy of a network with what ``tensor`` gives for each parameter and buffer.
 
